@@ -6,6 +6,9 @@ MATURIN := $(VENV)/.build/bin/maturin
 RUST_NEEDED := 1.89
 JOBS ?= 2
 NATIVE := src/hornbeam/_native.abi3.so
+# A checkout has the kernels for its own machine; ISA=all compiles those for all, as wheels have them.
+ISA ?= native
+FEATURES := $(if $(filter native,$(ISA)),--features native)
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
 .PHONY: mnist help check c-library wheel test test-rest test-all docs lint rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop
@@ -44,14 +47,14 @@ $(VENV)/.installed: pyproject.toml $(RUST_SOURCES) $(NATIVE) | check-rust $(MATU
 	@echo "Installing the dependencies into $(VENV), then compiling"
 	@echo "the native engine in Rust. The first compilation takes"
 	@echo "1 to 2 minutes on 2 cores; later ones take seconds."
-	@PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release
+	@PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release $(FEATURES)
 	@touch $@
 
 # A missing extension module counts as newer than all that needs it.
 $(NATIVE):
 
 develop: check-rust $(MATURIN)  ## install Hornbeam with the tools that checks and tests need
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras dev,parity
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet $(FEATURES) --extras dev,parity
 	@touch $(VENV)/.installed
 
 c-library: $(BIN)/python check-rust  ## build libhornbeam and hornbeam.h for programs in C, as the wheel has them
@@ -110,7 +113,7 @@ ecosystem: develop  ## small programs over ten packages built on Keras
 	PYTHONPATH=$(CURDIR)/$(VENV)/.ecosystem $(BIN)/python -m pytest -n $(JOBS) tests/ecosystem
 
 docs: check-rust $(MATURIN)  ## build the site of docs/ into build/docs; warnings are errors
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --extras docs
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet $(FEATURES) --extras docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	$(BIN)/python tools/check_site.py build/docs
 

@@ -1,6 +1,6 @@
 """Measure the processor time that the crates take to compile from scratch.
 
-    python benchmarks/compile_time.py [--profile release] [--package hornbeam-python] [--top 8]
+    python benchmarks/compile_time.py [--profile release] [--package hornbeam-python] [--features native] [--top 8]
 
 Builds into a temporary folder, and prints the processor seconds (user and system) of each crate, largest
 first, then the total and the wall time. Other work on the machine adds up to a third to processor time, so
@@ -35,7 +35,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def compile_times(profile: str, package: str) -> tuple[dict[str, float], float]:
+def compile_times(profile: str, package: str, features: str) -> tuple[dict[str, float], float]:
     """Build a package from scratch. Return the processor seconds of each crate, and the wall time."""
     with tempfile.TemporaryDirectory() as folder:
         log, wrapper = Path(folder, "log"), Path(folder, "rustc")
@@ -47,7 +47,7 @@ def compile_times(profile: str, package: str) -> tuple[dict[str, float], float]:
             "CARGO_TARGET_DIR": str(Path(folder, "target")),
         }
         start = time.perf_counter()
-        command = ["cargo", "build", "--quiet", "--profile", profile, "--package", package]
+        command = ["cargo", "build", "--quiet", "--profile", profile, "--package", package, "--features", features]
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
         wall = time.perf_counter() - start
         seconds: dict[str, float] = {}
@@ -61,9 +61,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Processor time of compiling the crates from scratch.")
     parser.add_argument("--profile", default="release", help="Cargo profile")
     parser.add_argument("--package", default="hornbeam-python", help="package to build")
+    parser.add_argument("--features", default="native", help="features of the package; '' for all kernels")
     parser.add_argument("--top", type=int, default=8, help="number of crates to list")
     options = parser.parse_args()
-    seconds, wall = compile_times(options.profile, options.package)
+    seconds, wall = compile_times(options.profile, options.package, options.features)
     ordered = sorted(seconds.items(), key=lambda item: -item[1])
     for crate, value in ordered[: options.top]:
         print(f"{crate:24} {value:7.1f} s")

@@ -42,22 +42,9 @@ impl Isa {
             Isa::Portable => PORTABLE,
             Isa::Neon => cfg!(target_arch = "aarch64"),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
-                is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("fma")
-                    && is_x86_feature_detected!("f16c")
-                    && is_x86_feature_detected!("bmi1")
-                    && is_x86_feature_detected!("bmi2")
-            }
+            Isa::Avx2 => AVX2 && has_avx2(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                AVX512
-                    && Isa::Avx2.is_available()
-                    && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512vl")
-            }
+            Isa::Avx512 => AVX512 && has_avx512(),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::Avx512 => false,
         }
@@ -69,11 +56,31 @@ impl Isa {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
+include!("x86_features.rs");
+
 /// True if kernels are compiled for AVX-512.
-pub const AVX512: bool = cfg!(feature = "avx512");
+pub const AVX512: bool = cfg!(all(feature = "avx512", not(native_isa = "avx2")));
+
+/// True if all kernels are compiled for AVX2. Otherwise only those are that have no copy for AVX-512.
+pub const AVX2: bool = cfg!(not(native_isa = "avx512"));
 
 /// True if all kernels are compiled for the baseline. Without them, the CPU must have AVX2 or NEON.
-pub const PORTABLE: bool = cfg!(any(feature = "baseline", not(any(target_arch = "x86_64", target_arch = "aarch64"))));
+pub const PORTABLE: bool = cfg!(any(
+    all(feature = "baseline", not(any(native_isa = "avx512", native_isa = "avx2", native_isa = "neon"))),
+    not(any(target_arch = "x86_64", target_arch = "aarch64"))
+));
+
+/// Returns why no kernel of this build runs on this machine, if none does.
+pub fn unsupported_machine() -> Option<&'static str> {
+    const REASON: &str = if cfg!(feature = "native") {
+        "it was compiled on another machine, for vector instructions that this CPU lacks. \
+         Compile it here: `make clean`, then `make mnist`"
+    } else {
+        "it was compiled without the feature `baseline`, and this CPU lacks AVX2"
+    };
+    Isa::available().is_empty().then_some(REASON)
+}
 
 /// Elements or accumulators that a loop processes at once: four registers of `f32` under AVX-512, and two in WebAssembly,
 /// where more of them are more code to download.
@@ -102,9 +109,10 @@ pub fn isa() -> Isa {
                 );
                 isa
             }
-            Err(_) => *Isa::available()
-                .first()
-                .expect("this engine was built without the feature `baseline`, and this CPU lacks AVX2"),
+            Err(_) => match Isa::available().first() {
+                Some(isa) => *isa,
+                None => panic!("{}", unsupported_machine().unwrap_or_default()),
+            },
         })
     })
 }
@@ -139,16 +147,38 @@ pub enum Copies {
 }
 
 impl Copies {
-    /// Returns true if there is a copy for AVX-512.
-    pub const fn avx512(self) -> bool {
-        matches!(self, Copies::All)
+    /// Returns true if this build has a copy for the instruction set.
+    pub const fn includes(self, isa: Isa) -> bool {
+        match isa {
+            Isa::Avx512 => AVX512 && matches!(self, Copies::All),
+            Isa::Avx2 => !matches!(self, Copies::Portable) && (AVX2 || !self.includes(Isa::Avx512)),
+            Isa::Neon => !matches!(self, Copies::Portable),
+            Isa::Portable => PORTABLE || matches!(self, Copies::Portable),
+        }
     }
 
-    /// Returns true if there is a copy for AVX2 or NEON.
-    pub const fn vector(self) -> bool {
-        !matches!(self, Copies::Portable)
+    /// Returns true if WebAssembly has a copy that is optimized for size.
+    pub const fn is_small(self) -> bool {
+        !matches!(self, Copies::All)
     }
 }
+
+/// Chooses a table of kernels for the instruction set of the calling thread.
+macro_rules! by_isa {
+    ($avx512:expr, $avx2:expr, $neon:expr, $portable:expr $(,)?) => {
+        match $crate::simd::isa() {
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Isa::Avx512 if $crate::simd::AVX512 => $avx512,
+            #[cfg(target_arch = "x86_64")]
+            $crate::simd::Isa::Avx2 if $crate::simd::AVX2 => $avx2,
+            #[cfg(target_arch = "aarch64")]
+            $crate::simd::Isa::Neon => $neon,
+            _ if $crate::simd::PORTABLE => $portable,
+            isa => unreachable!("the build has no kernels for {}", isa.name()),
+        }
+    };
+}
+pub(crate) use by_isa;
 
 /// Returns true on a CPU of AMD.
 pub fn is_amd() -> bool {
@@ -232,7 +262,7 @@ macro_rules! multiversion {
     ($($(#[$meta:meta])* $vis:vis unsafe fn $name:ident $(($on:ident))? [$S:ident $(, $G:ident : $bound:path)* $(; $copies:expr)?]
         ($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block)*) => {$(
         $crate::multiversion! {
-            @one [$(#[$meta])* $vis] $name $(($on))? [$S $(, $G: $bound)*] [$($copies)?]
+            @one [$(#[$meta])* $vis] $name $(($on))? [$S $(, $G: $bound)*] [$($copies,)? $crate::simd::Copies::All]
             ($($arg: $ty),*) [$(-> $ret)?] $body
         }
     )*};
@@ -252,7 +282,7 @@ macro_rules! multiversion {
             on::<$($G),*>($crate::simd::isa())
         }
     };
-    (@on [$linkage:ident] [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] [$($copies:expr)?]
+    (@on [$linkage:ident] [$($head:tt)*] $on:ident [$S:ident $(, $G:ident : $bound:path)*] [$copies:expr $(, $default:expr)?]
         ($($arg:ident : $ty:ty),*) [$($ret:tt)*] $body:block) => {
         $($head)*
         fn $on<$($G: $bound),*>(isa: $crate::simd::Isa) -> unsafe fn($($ty),*) $($ret)* {
@@ -299,24 +329,22 @@ macro_rules! multiversion {
             // The compiler generates no code for a branch on a constant that is not taken, and so no copy of the kernel.
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Isa::Avx512 if const { $crate::simd::AVX512 $(&& $crate::simd::Copies::avx512($copies))? } => {
+                $crate::simd::Isa::Avx512 if const { $copies.includes($crate::simd::Isa::Avx512) } => {
                     $crate::multiversion!(@entry $linkage avx512 [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 #[cfg(target_arch = "x86_64")]
-                $crate::simd::Isa::Avx512 | $crate::simd::Isa::Avx2
-                    if const { true $(&& $crate::simd::Copies::vector($copies))? } =>
-                {
+                $crate::simd::Isa::Avx512 | $crate::simd::Isa::Avx2 if const { $copies.includes($crate::simd::Isa::Avx2) } => {
                     $crate::multiversion!(@entry $linkage avx2 [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 #[cfg(target_arch = "aarch64")]
-                $crate::simd::Isa::Neon if const { true $(&& $crate::simd::Copies::vector($copies))? } => {
+                $crate::simd::Isa::Neon if const { $copies.includes($crate::simd::Isa::Neon) } => {
                     $crate::multiversion!(@entry $linkage neon [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 #[cfg(target_arch = "wasm32")]
-                _ if const { false $(|| !$crate::simd::Copies::avx512($copies))? } => {
+                _ if const { $copies.is_small() } => {
                     $crate::multiversion!(@entry direct small [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
-                _ if const { $crate::simd::PORTABLE $(|| !$crate::simd::Copies::vector($copies))? } => {
+                _ if const { $copies.includes($crate::simd::Isa::Portable) } => {
                     $crate::multiversion!(@entry $linkage portable [$($G: $bound),*] [$($G),*] ($($arg: $ty),*) [$($ret)*])
                 }
                 _ => unreachable!("the build has no kernels for {}", isa.name()),
@@ -374,6 +402,23 @@ mod tests {
             });
         }
         assert_eq!(isa(), Isa::available()[0]);
+    }
+
+    /// A build that lacks the copies for some machine does not get as far as this.
+    #[test]
+    fn each_instruction_set_has_a_copy_of_each_kernel() {
+        assert_eq!(unsupported_machine(), None);
+        for isa in Isa::available() {
+            let narrower = if isa == Isa::Avx512 { &[Isa::Avx512, Isa::Avx2][..] } else { &[isa] };
+            for copies in [Copies::All, Copies::Avx2, Copies::Portable] {
+                let runs = |isa: &Isa| copies.includes(*isa);
+                assert!(narrower.iter().any(runs) || copies.includes(Isa::Portable), "{isa:?} {copies:?}");
+            }
+        }
+        // Without `native`, a build has the copies for every machine.
+        if !cfg!(feature = "native") {
+            assert!(Isa::ALL.into_iter().all(|isa| Copies::All.includes(isa)));
+        }
     }
 
     #[test]

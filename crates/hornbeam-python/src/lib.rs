@@ -8,7 +8,7 @@ mod image;
 mod image_resize;
 mod json;
 
-use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyImportError, PyMemoryError, PyNotImplementedError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -109,6 +109,9 @@ fn machine_peaks(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    if let Some(reason) = simd::unsupported_machine() {
+        return Err(PyImportError::new_err(format!("the native engine does not run on this machine: {reason}")));
+    }
     module.add_class::<buffer::PyBuffer>()?;
     module.add_class::<buffer::Export>()?;
     module.add_class::<executable::PyExecutable>()?;

@@ -14,7 +14,7 @@ use super::row;
 use super::types::{Depthwise, Kernels, Real, Row, Tile};
 use super::unroll::{columns, rows};
 use super::vector::*;
-use crate::simd::{isa, Isa, AVX512, PORTABLE};
+use crate::simd::{by_isa, isa, Isa, AVX512};
 
 /// One step of k: `acc[i] += a[i] * b`, where `$row` is the address of row `$i`.
 macro_rules! step {
@@ -292,28 +292,15 @@ pub(crate) fn pairs() -> Option<&'static Kernels<f32>> {
 
 impl Real for f32 {
     fn kernels() -> &'static Kernels<f32> {
-        match isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if AVX512 => &avx512_f32::KERNELS,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &avx2_f32::KERNELS,
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &neon_f32::KERNELS,
-            _ if PORTABLE => &portable_f32::KERNELS,
-            isa => unreachable!("the build has no kernels for {}", isa.name()),
-        }
+        by_isa!(&avx512_f32::KERNELS, &avx2_f32::KERNELS, &neon_f32::KERNELS, &portable_f32::KERNELS)
     }
     fn depthwise() -> &'static Depthwise<f32> {
-        match isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if AVX512 => &depthwise::avx512_f32::KERNELS,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &depthwise::avx2_f32::KERNELS,
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &depthwise::neon_f32::KERNELS,
-            _ if PORTABLE => &depthwise::portable_f32::KERNELS,
-            isa => unreachable!("the build has no kernels for {}", isa.name()),
-        }
+        by_isa!(
+            &depthwise::avx512_f32::KERNELS,
+            &depthwise::avx2_f32::KERNELS,
+            &depthwise::neon_f32::KERNELS,
+            &depthwise::portable_f32::KERNELS
+        )
     }
     #[inline(always)]
     fn plus(self, other: f32) -> f32 {
@@ -323,28 +310,15 @@ impl Real for f32 {
 
 impl Real for f64 {
     fn kernels() -> &'static Kernels<f64> {
-        match isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if AVX512 => &avx512_f64::KERNELS,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &avx2_f64::KERNELS,
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &neon_f64::KERNELS,
-            _ if PORTABLE => &portable_f64::KERNELS,
-            isa => unreachable!("the build has no kernels for {}", isa.name()),
-        }
+        by_isa!(&avx512_f64::KERNELS, &avx2_f64::KERNELS, &neon_f64::KERNELS, &portable_f64::KERNELS)
     }
     fn depthwise() -> &'static Depthwise<f64> {
-        match isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if AVX512 => &depthwise::avx512_f64::KERNELS,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &depthwise::avx2_f64::KERNELS,
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &depthwise::neon_f64::KERNELS,
-            _ if PORTABLE => &depthwise::portable_f64::KERNELS,
-            isa => unreachable!("the build has no kernels for {}", isa.name()),
-        }
+        by_isa!(
+            &depthwise::avx512_f64::KERNELS,
+            &depthwise::avx2_f64::KERNELS,
+            &depthwise::neon_f64::KERNELS,
+            &depthwise::portable_f64::KERNELS
+        )
     }
     #[inline(always)]
     fn plus(self, other: f64) -> f64 {

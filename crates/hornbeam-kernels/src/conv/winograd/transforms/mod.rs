@@ -14,7 +14,7 @@ use super::points::{points_to_taps, taps_to_points, Taps};
 use super::rounded::{pairs, Both, Channels, Tiles};
 use super::traits::{CarriedRows, Image, Layout, OutputEpilogue, Points, Sink, Source, Transforms};
 use crate::dtype::bf16;
-use crate::simd::{isa, Isa, AVX512, PORTABLE};
+use crate::simd::by_isa;
 
 macro_rules! transforms {
     ($name:ident, $vector:ty, $element:ty, [$channels:ty, $tiles:ty, $gradients_both:ty], $pairs:expr, $(#[$feature:meta])?) => {
@@ -102,15 +102,6 @@ impl Transforms<bf16> {
 impl Transforms<f32> {
     /// Transforms for the instruction set of the calling thread.
     pub fn get() -> &'static Self {
-        match isa() {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if AVX512 => &avx512::TRANSFORMS,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &avx2::TRANSFORMS,
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &neon::TRANSFORMS,
-            _ if PORTABLE => &portable::TRANSFORMS,
-            isa => unreachable!("the build has no kernels for {}", isa.name()),
-        }
+        by_isa!(&avx512::TRANSFORMS, &avx2::TRANSFORMS, &neon::TRANSFORMS, &portable::TRANSFORMS)
     }
 }
