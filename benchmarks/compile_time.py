@@ -1,6 +1,6 @@
 """Measure the processor time that the crates take to compile from scratch.
 
-    python benchmarks/compile_time.py [--profile release] [--package hornbeam-python] [--features native] [--top 8]
+    python benchmarks/compile_time.py [--package hornbeam-python] [--features native] [--profile release]
 
 Builds into a temporary folder, and prints the processor seconds (user and system) of each crate, largest
 first, then the total and the wall time. Other work on the machine adds up to a third to processor time, so
@@ -47,7 +47,8 @@ def compile_times(profile: str, package: str, features: str) -> tuple[dict[str, 
             "CARGO_TARGET_DIR": str(Path(folder, "target")),
         }
         start = time.perf_counter()
-        command = ["cargo", "build", "--quiet", "--profile", profile, "--package", package, "--features", features]
+        command = ["cargo", "build", "--quiet", "--profile", profile]
+        command += ["--package", package, "--features", features]
         subprocess.run(command, cwd=ROOT, env=environment, check=True)
         wall = time.perf_counter() - start
         seconds: dict[str, float] = {}

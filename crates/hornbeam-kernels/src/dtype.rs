@@ -1,8 +1,10 @@
 //! Element types: the run-time tag [`DType`], the compile-time trait [`Element`], and [`dispatch!`](crate::dispatch) from one to the other.
 
+pub(crate) mod half;
+
 use std::fmt;
 
-pub use half::{bf16, f16};
+pub use ::half::{bf16, f16};
 
 use crate::simd::Copies;
 

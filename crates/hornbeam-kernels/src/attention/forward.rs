@@ -1,9 +1,10 @@
 //! Forward pass: a task takes some blocks of queries of one head over all blocks of keys.
 
 use super::dropout::{drop_row, DropRow};
-use super::rows::{online_softmax, safe_max, scale_row, store_row};
+use super::rows::{online_softmax, safe_max, scale_row, store_row, OnlineSoftmax};
 use super::{
-    blocks, few, gather, split_front, Attention, AttentionShape, Bias, Dropout, Head, Operand, KEY_BLOCK, QUERY_BLOCK,
+    blocks, gather, short_query, split_front, Attention, AttentionShape, Bias, Dropout, Head, Operand, KEY_BLOCK,
+    QUERY_BLOCK,
 };
 use crate::dtype::Element;
 use crate::gemm::types::{Kernels, Real};
@@ -15,8 +16,6 @@ use crate::tiles::{padded_stride, Lhs, PackedRhs};
 const TASK: usize = 4 * QUERY_BLOCK;
 /// Tasks that keep the threads busy: heads are divided if there are fewer.
 const TASKS: usize = 32;
-
-pub(super) type OnlineSoftmax<T> = unsafe fn(&mut [T], Option<&[T]>, T, &mut [T; 2]) -> T;
 
 struct Forward<'a, K: Operand> {
     shape: &'a AttentionShape,
@@ -70,8 +69,8 @@ pub(super) fn forward<K: Operand>(pool: &ThreadPool, shape: &AttentionShape, ope
         return out.fill(K::ZERO);
     }
     shape.check([q, k, v], bias, out.len(), [row_max.len(), row_sum.len()]);
-    if shape.queries <= few::QUERIES {
-        return few::forward(pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
+    if shape.queries <= short_query::QUERIES {
+        return short_query::forward(pool, shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
     }
     let kernels = K::Acc::kernels();
     let [row_max, row_sum] = [row_max, row_sum].map(SharedMut::new);

@@ -10,9 +10,9 @@
 
 mod backward;
 mod dropout;
-mod few;
 mod forward;
 mod rows;
+mod short_query;
 
 pub use dropout::Dropout;
 

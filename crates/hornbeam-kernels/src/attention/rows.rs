@@ -11,6 +11,9 @@ use crate::tiles::Float;
 /// Interleaved partial sums and maxima of a row: one AVX-512 register, since rows may be short.
 const PARTIALS: usize = 16;
 
+/// Kernel of [`online_softmax`].
+pub(super) type OnlineSoftmax<T> = unsafe fn(&mut [T], Option<&[T]>, T, &mut [T; 2]) -> T;
+
 multiversion! {
     /// Turns a row of products into exponentials relative to the row max, which rises if needed.
     ///

@@ -1,12 +1,13 @@
 //! Convolutions of 16-bit floats: widened to `f32`, convolved, and rounded once, unless [`rounded`] applies.
 
+use super::backward::backward as float_backward;
 use super::depthwise::{self, Storage};
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
-use super::{cast, cast_epilogue, cast_mut, columns, direct, pairs, rounded};
-use super::{conv_backward, conv_pool_forward, select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
+use super::{cast, cast_epilogue, cast_mut, columns, direct, pairs, pooled, rounded};
+use super::{select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
+use crate::dtype::half::{narrow, narrow_slice, widen, Half};
 use crate::dtype::DType;
-use crate::gemm::half::{narrow, narrow_slice, widen, Half};
 use crate::gemm::types::Real;
 use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
@@ -137,7 +138,7 @@ pub(super) fn kernel_grad<T: Half>(
     widen_and_narrow(pool, x, dy, dw, |x, dy, dw| f32::kernel_grad(pool, shape, x, dy, dw, scratch));
 }
 
-/// Computes like [`conv_pool_forward`].
+/// Computes like [`super::conv_pool_forward`].
 pub(super) fn pool_forward<T: Half>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -162,12 +163,12 @@ pub(super) fn pool_forward<T: Half>(
             widen(pool, values, bias);
         }
         let wide = Epilogue { bias: epilogue.bias.map(|_| &*bias), activation: epilogue.activation, accumulate: false };
-        conv_pool_forward(pool, shape, wide_x, wide_w, wide, wide_y, codes, scratch);
+        pooled::forward(pool, shape, wide_x, wide_w, wide, wide_y, codes, scratch);
         narrow(pool, wide_y, y);
     });
 }
 
-/// Computes like [`conv_backward`], widening the operands once for all gradients.
+/// Computes like [`super::conv_backward`], widening the operands once for all gradients.
 pub(super) fn backward<T: Half + WidenTo<f32>>(
     pool: &ThreadPool,
     shape: &ConvShape,
@@ -206,7 +207,7 @@ pub(super) fn backward<T: Half + WidenTo<f32>>(
         widen(pool, dy, wide_dy);
         widen(pool, y, wide_y);
         let wide = grad.with_values(&*wide_dy, &*wide_y);
-        conv_backward(
+        float_backward(
             pool,
             shape,
             wide_x,

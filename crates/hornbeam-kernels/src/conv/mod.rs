@@ -5,6 +5,7 @@
 //! pixels in place, from the tensor itself or from a zero-padded copy of a few rows. Results with few channels are sums of
 //! the columns of a few rows (col2im).
 
+mod backward;
 mod columns;
 mod depthwise;
 mod direct;
@@ -16,6 +17,7 @@ mod output_grad;
 mod pairs;
 mod patch;
 mod patches;
+mod pooled;
 mod prepared;
 mod quantized;
 mod rounded;

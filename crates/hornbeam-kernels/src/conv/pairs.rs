@@ -4,8 +4,8 @@
 //! are `f32`, and rounded once.
 
 use super::{columns, direct, kernel_grad, patches, select_algorithm, Algorithm, ConvShape, OutputGrad};
+use crate::dtype::half::{narrow, narrow_slice, widen};
 use crate::dtype::{bf16, DType};
-use crate::gemm::half::{narrow, narrow_slice, widen};
 use crate::gemm::types::Kernels;
 use crate::gemm::{gemm, pairs, Epilogue, Mat};
 use crate::pool::{SharedMut, ThreadPool};

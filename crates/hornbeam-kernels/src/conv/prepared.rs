@@ -1,6 +1,6 @@
 //! Convolutions with a prepared kernel: it is transformed (Winograd) or packed (1x1, direct) once for many calls.
 
-use super::fused::check_pooled;
+use super::pooled::check_pooled;
 use super::rounded::{self, Weights};
 use super::winograd::{self, Kernel};
 use super::{

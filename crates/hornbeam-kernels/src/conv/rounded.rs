@@ -4,8 +4,8 @@
 
 use super::winograd::{self, Kernel};
 use super::{select_algorithm, Algorithm, ConvShape, OutputGrad};
+use crate::dtype::half::{narrow, widen};
 use crate::dtype::{bf16, DType};
-use crate::gemm::half::{narrow, widen};
 use crate::gemm::{has_native_bfloat16, Epilogue};
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};

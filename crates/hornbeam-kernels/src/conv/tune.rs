@@ -41,7 +41,7 @@ pub fn set_algorithm(shape: &ConvShape, dtype: DType, algorithm: Algorithm) {
     HAS_CHOICES.store(true, Ordering::Release);
 }
 
-/// Algorithms that support a shape within their error bounds, the tuned_algorithm of the cost model first.
+/// Algorithms that support a shape within their error bounds, the choice of the cost model first.
 pub fn candidate_algorithms(shape: &ConvShape, dtype: DType) -> Vec<Algorithm> {
     let first = cost_model(shape, dtype);
     let others = [Algorithm::Winograd, Algorithm::Direct].into_iter().filter(|&other| {

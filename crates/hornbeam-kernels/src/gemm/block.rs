@@ -5,14 +5,11 @@
 
 use super::even;
 use super::pack::{self, Source};
-use super::plan::{PackB, M_BLOCK, SHORT};
-use super::real::Job;
-use super::types::{Real, Tile};
+use super::plan::{M_BLOCK, SHORT};
+use super::types::{Job, PackB, Real, Tile, LINE};
 use crate::scratch::Scratch;
 use std::ptr::null;
 
-/// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
 /// Tiles in a column that read B more than A.
 const FEW: usize = 3;
 /// Elements of the next block of B that tiles prefetch into the L2 cache.

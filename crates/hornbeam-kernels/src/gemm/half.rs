@@ -1,75 +1,12 @@
 //! Products of 16-bit floats: widened to `f32` as they are packed, multiplied, and rounded once.
 
-use super::half_row;
-use super::plan::{Plan, TASK_WORK};
-use super::real::{self, Job};
-use super::types::Real;
-use super::{Epilogue, Form, FusedEpilogue, Mat, Product};
-use crate::dtype::Element;
-use crate::multiversion;
-use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Plain, Scratch};
-
-/// Elements that one task converts.
-const CHUNK: usize = 1 << 16;
-
-multiversion! {
-    pub(crate) unsafe fn widen_slice[S, T: Half](from: &[T], to: &mut [f32]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = from.to_acc();
-        }
-    }
-    pub(crate) unsafe fn narrow_slice[S, T: Half](from: &[f32], to: &mut [T]) {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = T::from_acc(*from);
-        }
-    }
-}
-
-/// 16-bit float.
-pub(crate) trait Half: Element<Acc = f32> + Plain {}
-impl Half for half::f16 {}
-impl Half for half::bf16 {}
-
-/// Widens to `f32` in parallel.
-pub(crate) fn widen<T: Half>(pool: &ThreadPool, from: &[T], to: &mut [f32]) {
-    assert_eq!(from.len(), to.len());
-    let convert = widen_slice::<T>();
-    pool.run_chunks(to, CHUNK, &|i, to| {
-        let start = i * CHUNK;
-        // SAFETY: the kernel is compiled for this machine and has no other precondition.
-        unsafe { convert(&from[start..start + to.len()], to) }
-    });
-}
-
-/// Rounds to a 16-bit float in parallel.
-pub(crate) fn narrow<T: Half>(pool: &ThreadPool, from: &[f32], to: &mut [T]) {
-    assert_eq!(from.len(), to.len());
-    let convert = narrow_slice::<T>();
-    pool.run_chunks(to, CHUNK, &|i, to| {
-        let start = i * CHUNK;
-        // SAFETY: the kernel is compiled for this machine and has no other precondition.
-        unsafe { convert(&from[start..start + to.len()], to) }
-    });
-}
-
-/// Epilogue that rounds final sums into `c` and passes them to `fused`. The sums need no memory beyond their block.
-pub(super) fn rounding<'a, T: Half>(
-    c: &'a mut [T],
-    fused: Option<&'a dyn FusedEpilogue<T>>,
-) -> impl Fn(usize, &mut [f32]) + Sync + 'a {
-    let (convert, c) = (narrow_slice::<T>(), SharedMut::new(c));
-    move |start, sums| {
-        // SAFETY: the kernel is compiled for this machine; each element is written once.
-        unsafe {
-            let c = c.range(start..start + sums.len());
-            convert(sums, c);
-            if let Some(fused) = fused {
-                fused.apply(start, c);
-            }
-        }
-    }
-}
+use super::plan::TASK_WORK;
+use super::rounding::rounding;
+use super::types::{Job, Plan, Real};
+use super::{half_row, real, Epilogue, Form, Mat, Product};
+use crate::dtype::half::{widen, widen_slice, Half};
+use crate::pool::ThreadPool;
+use crate::scratch::{with_local, Scratch};
 
 pub(super) fn product<T: Half>(pool: &ThreadPool, mut product: Product<'_, T>, scratch: &mut Scratch) {
     if !half_row::product(pool, &mut product, scratch) {

@@ -1,10 +1,11 @@
 //! Matrix-vector products of 16-bit floats: a single row (or column) of results. Every element of the matrix is read once,
 //! so they are bound by memory bandwidth, and elements are widened in registers.
 
-use super::half::{self, widen_slice, Half};
+use super::rounding::rounding;
 use super::stream::{dots, wide};
 use super::vector::clamp;
 use super::Product;
+use crate::dtype::half::{widen_slice, Half};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::Scratch;
 
@@ -62,7 +63,7 @@ pub(super) fn product<T: Half>(pool: &ThreadPool, product: &mut Product<'_, T>, 
     });
 
     let accumulated = product.epilogue.accumulate.then(|| product.c.to_vec());
-    let round = half::rounding(product.c, product.fused);
+    let round = rounding(product.c, product.fused);
     for (l, parts) in partial.chunks_exact_mut(splits * count).enumerate() {
         let (sums, parts) = parts.split_at_mut(count);
         for part in parts.chunks_exact(count) {

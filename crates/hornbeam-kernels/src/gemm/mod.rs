@@ -8,7 +8,7 @@ mod byte_row;
 mod depthwise;
 #[cfg(target_arch = "x86_64")]
 mod depthwise_halves;
-pub(crate) mod half;
+mod half;
 mod half_row;
 pub(crate) mod integer;
 pub(crate) mod pack;
@@ -17,6 +17,7 @@ pub(crate) mod pairs;
 mod plan;
 pub(crate) mod quads;
 mod real;
+mod rounding;
 mod row;
 mod small;
 pub(crate) mod stream;

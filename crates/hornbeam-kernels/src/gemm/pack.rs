@@ -1,9 +1,9 @@
 //! Packing of operands into the order in which micro-kernels read them.
 
-use super::half::Half;
 use super::stream::widen_panels;
 use super::types::Real;
-use super::vector::prefetch;
+use super::vector::{copy, prefetch};
+use crate::dtype::half::Half;
 use crate::dtype::Element;
 use crate::multiversion;
 
@@ -173,7 +173,7 @@ impl<T: Half> Source<f32> for T {
 const TRANSPOSED: usize = 32;
 
 /// Packs `count` adjacent panels of B like [`columns`], reading all panels of one step at once, if panels consist of full
-/// cache pack_panels_of_lines. Returns the number of packed panels: all or none.
+/// cache lines. Returns the number of packed panels: all or none.
 ///
 /// # Safety
 /// The source must be readable at every `(p, j)`.
@@ -238,32 +238,6 @@ unsafe fn pack_panels_of_lines<const N: usize>(from: *const Line, row: isize, k:
     }
 }
 
-/// Copies a few elements inline: a call of `memcpy` would take longer than the copy.
-///
-/// # Safety
-/// Both pointers must be valid for `n` elements.
-#[inline(always)]
-pub(super) unsafe fn copy<E: Copy>(mut from: *const E, mut to: *mut E, n: usize) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        for _ in 0..n / 8 {
-            to.cast::<[E; 8]>().write_unaligned(from.cast::<[E; 8]>().read_unaligned());
-            (from, to) = (from.add(8), to.add(8));
-        }
-        if n & 4 != 0 {
-            to.cast::<[E; 4]>().write_unaligned(from.cast::<[E; 4]>().read_unaligned());
-            (from, to) = (from.add(4), to.add(4));
-        }
-        if n & 2 != 0 {
-            to.cast::<[E; 2]>().write_unaligned(from.cast::<[E; 2]>().read_unaligned());
-            (from, to) = (from.add(2), to.add(2));
-        }
-        if n & 1 != 0 {
-            to.write(from.read());
-        }
-    }
-}
-
 /// Computes `to[p * step + i] = from[i * row + p]` for `i < rows`, `p < k`.
 ///
 /// # Safety
@@ -276,7 +250,7 @@ pub(crate) unsafe fn transpose<E: Real>(from: *const E, row: isize, rows: usize,
         // SAFETY: the caller's promise; `E` is four bytes of plain data.
         unsafe { x86::transpose(from.cast(), row, rows, done, to.cast(), step) };
     }
-    // Blocks of eight steps use full cache pack_panels_of_lines on both sides.
+    // Blocks of eight steps use full cache lines on both sides.
     while done < k {
         let steps = (k - done).min(8);
         for i in 0..rows {

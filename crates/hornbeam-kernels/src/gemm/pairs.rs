@@ -6,13 +6,11 @@
 
 use std::ops::Range;
 
-use super::half::{self, widen, widen_slice};
-use super::half_row;
-use super::real;
-use super::tile;
+use super::rounding::rounding;
 use super::types::Kernels;
-use super::{has_native_bfloat16, Epilogue, Form, Mat, Product};
+use super::{half, half_row, has_native_bfloat16, real, tile, Epilogue, Form, Mat, Product};
 use crate::dtype::bf16;
+use crate::dtype::half::{widen, widen_slice};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
@@ -225,7 +223,7 @@ fn product_of_pairs(
             // SAFETY: the kernel is compiled for this machine and has no other precondition.
             unsafe { widen_slice::<bf16>()(values, bias) };
         }
-        let round = half::rounding(c, fused);
+        let round = rounding(c, fused);
         let pairs = Product {
             batch,
             m,

@@ -1,6 +1,6 @@
 //! Partition of a product into tasks, blocks of k and packed operands.
 
-use super::types::{Kernels, Real, MAX_VECTORS};
+use super::types::{Kernels, PackB, Plan, Real, MAX_VECTORS};
 use super::{Form, Mat};
 
 /// Steps of k in a block: a panel of B (two vectors wide) then about fills the L1 cache.
@@ -34,35 +34,6 @@ const SPLIT_RESULTS: usize = 1 << 16;
 pub(super) const SHORT: usize = 64;
 /// Maximum number of splits of k; their partial sums are stored separately and added in order.
 const SPLITS: usize = 16;
-
-/// Source of B for the micro-kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PackB {
-    /// Read in place.
-    Direct,
-    /// Each task packs its own block.
-    Local,
-    /// Packed once, before the tasks start.
-    Shared,
-}
-
-/// Partition of a product.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
-    /// Width of a tile in vectors.
-    pub vectors: usize,
-    /// Maximum rows of a tile.
-    pub rows: usize,
-    pub m_block: usize,
-    pub n_block: usize,
-    /// Most steps of k in a block.
-    pub k_block: usize,
-    /// Steps of k in a split.
-    pub k_split: usize,
-    pub splits: usize,
-    pub pack_a: bool,
-    pub pack_b: PackB,
-}
 
 /// Width of a packed panel in vectors, for a product with `n` columns.
 pub(super) fn vectors<E: Real>(kernels: &Kernels<E>, n: usize) -> usize {

@@ -2,8 +2,8 @@
 
 use super::block::{Block, Destination, Panels};
 use super::pack::Source;
-use super::plan::{self, PackB, Plan, TASK_WORK};
-use super::types::{Kernels, Real};
+use super::plan::{self, TASK_WORK};
+use super::types::{Job, Kernels, PackB, Plan, Real};
 use super::vector::clamp;
 use super::{Form, FusedEpilogue, Mat, Product};
 use crate::pool::{SharedMut, ThreadPool};
@@ -11,26 +11,6 @@ use crate::scratch::{with_local, Scratch};
 
 /// Bytes of B packed at a time.
 const PACKED_BYTES: usize = 16 << 20;
-
-/// Product in progress: operands validated by `gemm`, of the sums' type or narrower.
-pub(super) struct Job<'a, E: Real, T = E> {
-    pub kernels: &'static Kernels<E>,
-    pub plan: Plan,
-    pub m: usize,
-    pub n: usize,
-    pub k: usize,
-    pub a: &'a [T],
-    pub am: Mat,
-    pub b: &'a [T],
-    pub bm: Mat,
-    pub bias: Option<&'a [E]>,
-    /// Limit of a relu.
-    pub relu: Option<E>,
-    pub accumulate: bool,
-    pub fused: Option<&'a dyn FusedEpilogue<E>>,
-    /// B is finite, so that a factor of 0 contributes nothing.
-    pub skip_zeros: bool,
-}
 
 pub(super) fn product<E: Real>(pool: &ThreadPool, product: Product<'_, E>, scratch: &mut Scratch) {
     product_by(E::kernels(), pool, product, scratch);

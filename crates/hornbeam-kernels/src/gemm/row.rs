@@ -1,8 +1,7 @@
 //! Matrix-vector products: a single row (or column) of results. Every element of the matrix is read once, so they are
 //! bound by memory bandwidth, and nothing is packed.
 
-use super::real::Job;
-use super::types::{Real, Row, RowFn};
+use super::types::{Job, Real, Row, RowFn};
 use super::vector::{prefetch, Vector};
 use super::Mat;
 use crate::pool::{SharedMut, ThreadPool};

@@ -1,10 +1,8 @@
 //! Batches of small matrices, for which the loops and the memory of blocks would take longer than the sums.
 
-use super::block::{Block, Heights, LINE};
+use super::block::{Block, Heights};
 use super::pack::Source;
-use super::plan::PackB;
-use super::real::Job;
-use super::types::{Real, Tile};
+use super::types::{Job, PackB, Real, Tile, LINE};
 use std::ptr::null;
 
 impl<E: Real, T: Source<E>> Job<'_, E, T> {

@@ -1,9 +1,9 @@
 //! Kernels of products of one row with a matrix in memory. Elements may be narrower than the sums: each is read once, and
 //! widened in registers.
 
-use super::block::LINE;
-use super::half::Half;
+use super::types::LINE;
 use super::vector::{prefetch_far, Registers, Vector};
+use crate::dtype::half::Half;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
 use crate::simd::Isa;

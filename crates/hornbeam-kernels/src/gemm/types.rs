@@ -1,7 +1,11 @@
-//! Arguments and tables of the micro-kernels.
+//! Types that products share: arguments and tables of the micro-kernels, partitions, products in progress.
 
 use super::vector::Registers;
+use super::{FusedEpilogue, Mat};
 use crate::dtype::bf16;
+
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
 
 /// Arguments of a micro-kernel, which computes `c = act(sum + bias (+ c))`.
 #[derive(Clone, Copy)]
@@ -237,4 +241,53 @@ pub(crate) trait Real:
     fn depthwise() -> &'static Depthwise<Self>;
     /// Adds two elements in generic code outside the micro-kernels.
     fn plus(self, other: Self) -> Self;
+}
+
+/// Source of B for the micro-kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PackB {
+    /// Read in place.
+    Direct,
+    /// Each task packs its own block.
+    Local,
+    /// Packed once, before the tasks start.
+    Shared,
+}
+
+/// Partition of a product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Width of a tile in vectors.
+    pub vectors: usize,
+    /// Maximum rows of a tile.
+    pub rows: usize,
+    pub m_block: usize,
+    pub n_block: usize,
+    /// Most steps of k in a block.
+    pub k_block: usize,
+    /// Steps of k in a split.
+    pub k_split: usize,
+    pub splits: usize,
+    pub pack_a: bool,
+    pub pack_b: PackB,
+}
+
+/// Product in progress: operands validated by `gemm`, of the sums' type or narrower.
+pub(super) struct Job<'a, E: Real, T = E> {
+    pub kernels: &'static Kernels<E>,
+    pub plan: Plan,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub a: &'a [T],
+    pub am: Mat,
+    pub b: &'a [T],
+    pub bm: Mat,
+    pub bias: Option<&'a [E]>,
+    /// Limit of a relu.
+    pub relu: Option<E>,
+    pub accumulate: bool,
+    pub fused: Option<&'a dyn FusedEpilogue<E>>,
+    /// B is finite, so that a factor of 0 contributes nothing.
+    pub skip_zeros: bool,
 }

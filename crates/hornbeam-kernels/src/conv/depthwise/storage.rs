@@ -2,8 +2,8 @@
 
 use crate::conv::cast;
 use crate::conv::patch::{Geometry, Patch};
+use crate::dtype::half::{narrow_slice, widen_slice, Half};
 use crate::dtype::Element;
-use crate::gemm::half::{narrow_slice, widen_slice, Half};
 use crate::scratch::Plain;
 use std::ops::Range;
 use std::slice;

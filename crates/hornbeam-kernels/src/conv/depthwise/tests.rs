@@ -1,7 +1,7 @@
 use crate::conv::tests::{check, same};
 use crate::conv::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
+use crate::dtype::half::Half;
 use crate::dtype::{bf16, f16};
-use crate::gemm::half::Half;
 use crate::gemm::{Activation, Epilogue};
 use crate::pool::ThreadPool;
 use crate::scratch::Scratch;

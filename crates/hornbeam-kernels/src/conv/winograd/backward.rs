@@ -9,6 +9,7 @@ use super::prefetch::Prefetch;
 use super::products::{outer_product, Panels};
 use super::stationary;
 use super::traits::{intermediate_len, CarriedRows, Pixel, Points, SecondLayout, Source, Transforms};
+use super::types::BackwardPass;
 use super::{padded_len, Tiling, IN, OUT, POINTS};
 use crate::conv::{ConvShape, OutputGrad};
 use crate::pool::{SharedMut, ThreadPool};
@@ -28,21 +29,6 @@ const PARTIAL: usize = 1 << 22;
 /// Maximum parts of a pass without partial sums, and minimum rows of tiles of a part, of which one is computed twice.
 const MANY_PARTS: usize = 32;
 const PART_ROWS: usize = 8;
-
-/// Pass over the tiles.
-pub(super) struct Pass<'a, E: Pixel> {
-    pub shape: &'a ConvShape,
-    pub tiling: Tiling,
-    pub transforms: &'static Transforms<E>,
-    /// Product from output channels to input channels.
-    pub panels: Panels,
-    /// Output channels, padded to full vectors.
-    pub gradient_row: usize,
-    pub x: &'a [E],
-    pub grad: OutputGrad<'a, E>,
-    /// Points of the kernel, and the input gradient, if requested.
-    input: Option<(&'a [f32], SharedMut<'a, E>)>,
-}
 
 /// Part of a pass.
 struct Part<'a> {
@@ -87,7 +73,7 @@ pub(crate) fn backward<E: Pixel>(
     let (tiling, transforms) = (Tiling::new(shape), E::transforms());
     let gradient_row = shape.out_channels.next_multiple_of(panels.kernels.lanes);
     if tiling.is_small() {
-        let pass = Pass { shape, tiling, transforms, panels, gradient_row, x, grad, input: None };
+        let pass = BackwardPass { shape, tiling, transforms, panels, gradient_row, x, grad, input: None };
         return stationary::backward(&pass, pool, w, dx, dw, db, scratch);
     }
     let stride = padded_len(shape.in_channels * gradient_row);
@@ -103,7 +89,7 @@ pub(crate) fn backward<E: Pixel>(
     if dx.is_some() {
         panels.pack(pool, transforms, w, true, packed);
     }
-    let mut pass = Pass { shape, tiling, transforms, panels, gradient_row, x, grad, input: None };
+    let mut pass = BackwardPass { shape, tiling, transforms, panels, gradient_row, x, grad, input: None };
     let mut separate_dx = dx;
     if one_pass {
         pass.input = separate_dx.take().map(|dx| (&*packed, SharedMut::new(dx)));
@@ -129,7 +115,7 @@ pub(crate) fn backward<E: Pixel>(
     }
 }
 
-impl<E: Pixel> Pass<'_, E> {
+impl<E: Pixel> BackwardPass<'_, E> {
     fn run_with_kernel_gradient(
         &self,
         pool: &ThreadPool,

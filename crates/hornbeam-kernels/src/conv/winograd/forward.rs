@@ -3,7 +3,8 @@
 use super::prefetch::Prefetch;
 use super::products::Panels;
 use super::stationary;
-use super::traits::{intermediate_len, OutputEpilogue, Pixel, Points, SecondLayout, Sink, Transforms};
+use super::traits::{intermediate_len, OutputEpilogue, Pixel, Points, SecondLayout, Sink};
+use super::types::{ForwardPass, Kernel};
 use super::{padded_len, Tiling, POINTS};
 use crate::conv::ConvShape;
 use crate::gemm::Epilogue;
@@ -18,13 +19,6 @@ const BLOCK: usize = 1 << 16;
 const LEAST: usize = 14;
 /// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
-
-/// Kernel of a convolution, in its original form or packed by [`pack`].
-#[derive(Clone, Copy)]
-pub(crate) enum Kernel<'a> {
-    Taps(&'a [f32]),
-    Points(&'a [f32]),
-}
 
 fn panels<E: Pixel>(shape: &ConvShape) -> Panels {
     Panels::new::<E>([shape.in_channels, shape.out_channels])
@@ -75,20 +69,6 @@ pub(crate) fn pool_forward<E: Pixel>(
     run(pool, shape, x, kernel, epilogue, &sink, scratch);
 }
 
-/// Forward pass over blocks of rows of tiles.
-pub(super) struct Pass<'a, E: Pixel> {
-    pub shape: &'a ConvShape,
-    pub tiling: Tiling,
-    pub transforms: &'static Transforms<E>,
-    pub panels: Panels,
-    x: &'a [E],
-    packed: &'a [f32],
-    bias: Option<&'a [f32]>,
-    relu: Option<f32>,
-    /// Destination of the outputs of an image.
-    sink: &'a (dyn Fn(usize) -> Sink<E> + Sync),
-}
-
 /// Points of a block of tiles in scratch memory.
 struct Block<'a> {
     rows: Range<usize>,
@@ -110,7 +90,7 @@ fn run<E: Pixel>(
 ) {
     let (transforms, tiling, panels) = (E::transforms(), Tiling::new(shape), panels::<E>(shape));
     let relu = epilogue.activation.relu();
-    let mut pass = Pass { shape, tiling, transforms, panels, x, packed: &[], bias: epilogue.bias, relu, sink };
+    let mut pass = ForwardPass { shape, tiling, transforms, panels, x, packed: &[], bias: epilogue.bias, relu, sink };
     if tiling.is_small() {
         return stationary::forward(&pass, pool, kernel, scratch);
     }
@@ -129,7 +109,7 @@ fn run<E: Pixel>(
     });
 }
 
-impl<E: Pixel> Pass<'_, E> {
+impl<E: Pixel> ForwardPass<'_, E> {
     /// Number of blocks.
     fn blocks(&self) -> usize {
         let panels = &self.panels;

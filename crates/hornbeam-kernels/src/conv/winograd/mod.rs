@@ -25,13 +25,15 @@ mod rounded;
 mod stationary;
 mod traits;
 mod transforms;
+mod types;
 
 use super::ConvShape;
 use std::ops::Range;
 use traits::Image;
 
 pub(super) use backward::backward;
-pub(super) use forward::{forward, pack, packed_len, pool_forward, Kernel};
+pub(super) use forward::{forward, pack, packed_len, pool_forward};
+pub(super) use types::Kernel;
 
 /// Outputs and inputs of a tile along one axis.
 const OUT: usize = 4;

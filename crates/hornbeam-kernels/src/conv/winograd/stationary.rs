@@ -3,11 +3,10 @@
 //! by part: each part is multiplied with all tiles while it is in the L2 cache. The kernel gradient is likewise summed and
 //! transformed back part by part.
 
-use super::backward::Pass as BackwardPass;
-use super::forward::{Kernel, Pass as ForwardPass};
 use super::points::Taps;
 use super::products::{outer_product, Panels};
 use super::traits::{intermediate_len, CarriedRows, Pixel, Points, SecondLayout, Transforms};
+use super::types::{BackwardPass, ForwardPass, Kernel};
 use super::{padded_len, Tiling, IN, POINTS};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};

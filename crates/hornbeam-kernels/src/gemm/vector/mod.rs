@@ -25,7 +25,6 @@ pub(crate) use wasm::Lanes;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{F32x16, F32x8, F64x4, F64x8, Pairs};
 
-use super::pack::copy;
 use crate::dtype::{bf16, f16, Element};
 
 /// Computes `min(max(x, 0), limit)`. NaN fails the comparisons and stays.
@@ -147,6 +146,32 @@ unsafe fn widen<T: Copy, V: Vector>(p: *const T, convert: fn(T) -> f32) -> V {
             *lane.add(i) = convert(*p.add(i)).into();
         }
         to
+    }
+}
+
+/// Copies a few elements inline: a call of `memcpy` would take longer than the copy.
+///
+/// # Safety
+/// Both pointers must be valid for `n` elements.
+#[inline(always)]
+pub(super) unsafe fn copy<E: Copy>(mut from: *const E, mut to: *mut E, n: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        for _ in 0..n / 8 {
+            to.cast::<[E; 8]>().write_unaligned(from.cast::<[E; 8]>().read_unaligned());
+            (from, to) = (from.add(8), to.add(8));
+        }
+        if n & 4 != 0 {
+            to.cast::<[E; 4]>().write_unaligned(from.cast::<[E; 4]>().read_unaligned());
+            (from, to) = (from.add(4), to.add(4));
+        }
+        if n & 2 != 0 {
+            to.cast::<[E; 2]>().write_unaligned(from.cast::<[E; 2]>().read_unaligned());
+            (from, to) = (from.add(2), to.add(2));
+        }
+        if n & 1 != 0 {
+            to.write(from.read());
+        }
     }
 }
 

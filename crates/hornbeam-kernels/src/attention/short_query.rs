@@ -6,8 +6,7 @@
 //! loops over the values.
 
 use super::dropout::drop_row;
-use super::forward::OnlineSoftmax;
-use super::rows::{online_softmax, safe_max, scale_row};
+use super::rows::{online_softmax, safe_max, scale_row, OnlineSoftmax};
 use super::{blocks, Attention, AttentionShape, Bias, Dropout, Head, Operand};
 use crate::dtype::Element;
 use crate::gemm::stream::{dots, wide};
@@ -27,7 +26,7 @@ const SCORES: usize = 1 << 17;
 /// Tasks for each thread, so that threads of different speed end together.
 const TASKS_PER_THREAD: usize = 4;
 
-struct Few<'a, T: Float, K> {
+struct ShortQuery<'a, T: Float, K> {
     shape: &'a AttentionShape,
     q: &'a [T],
     k: &'a [K],
@@ -54,7 +53,7 @@ pub(super) fn forward<K: Operand>(pool: &ThreadPool, shape: &AttentionShape, ope
     let (dots, wide) = (dots::<K>(), wide::<K>());
     let (online_softmax, scale_row, drop_row) =
         (online_softmax::<K::Acc>(), scale_row::<K::Acc>(), drop_row::<K::Acc>());
-    let pass = Few {
+    let pass = ShortQuery {
         shape,
         q,
         k,
@@ -81,7 +80,7 @@ pub(super) fn forward<K: Operand>(pool: &ThreadPool, shape: &AttentionShape, ope
     out.iter_mut().zip(sums).for_each(|(out, sum)| *out = K::from_acc(sum));
 }
 
-impl<T: Float, K: Element<Acc = T>> Few<'_, T, K> {
+impl<T: Float, K: Element<Acc = T>> ShortQuery<'_, T, K> {
     /// Computes some heads of one batch element.
     fn task(&self, heads: Range<usize>, local: &mut Scratch) {
         let &AttentionShape { queries, keys, key_heads, depth: d, width: e, .. } = self.shape;
