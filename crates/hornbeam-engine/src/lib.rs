@@ -15,7 +15,6 @@ pub mod executable;
 mod execute;
 mod fused;
 pub mod graph;
-mod hash;
 mod instruction;
 mod lower;
 mod memory;

@@ -2,14 +2,13 @@
 
 mod identities;
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::BuildHasher;
 
 use crate::error::Result;
 use crate::graph::{Graph, Node, NodeId, Op, ScopeId, Value};
-use crate::hash::{fx_hash, FxHasher};
 use crate::rules;
 use crate::types::TensorType;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 /// Nodes that a rewrite adds are rewritten in turn, up to this depth: the stack is finite.
 const MAX_REWRITE_DEPTH: usize = 64;
@@ -20,7 +19,7 @@ pub struct Builder {
     /// The scope of the nodes that follow. A pass that rebuilds a graph sets it to that of the old node.
     pub scope: ScopeId,
     /// The last node of each hash.
-    last_of_hash: HashMap<u64, NodeId, BuildHasherDefault<FxHasher>>,
+    last_of_hash: FxHashMap<u64, NodeId>,
     /// For every node, the node before it with the same hash.
     previous: Vec<Option<NodeId>>,
     /// Depth of rewrites within rewrites.
@@ -83,7 +82,7 @@ impl Builder {
     }
 
     fn insert(&mut self, op: Op, inputs: Vec<Value>, types: Vec<TensorType>) -> Value {
-        let hash = fx_hash(&(&op, &inputs, &types));
+        let hash = FxBuildHasher.hash_one((&op, &inputs, &types));
         let last = self.last_of_hash.get(&hash).copied();
         let mut next = last;
         while let Some(id) = next {
