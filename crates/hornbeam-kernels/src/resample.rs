@@ -103,7 +103,7 @@ pub fn resample<T: FloatElement>(pool: &ThreadPool, shape: &Resample, weights: &
 mod tests {
     use super::*;
     use crate::dtype::{bf16, f16};
-    use crate::simd::{with_isa, Isa};
+    use crate::simd::on_each_isa;
     use crate::testing::{assert_close, tolerance, Random};
 
     fn check<T: FloatElement>(random: &mut Random, shape: &Resample) {
@@ -133,29 +133,27 @@ mod tests {
 
     #[test]
     fn floats_agree_with_the_definition_on_every_instruction_set() {
-        for isa in Isa::available() {
-            with_isa(isa, || {
-                let mut random = Random::new(7);
-                for (outer, n, inner, out) in [
-                    (1, 1, 1, 1),
-                    (2, 5, 3, 9),
-                    (3, 9, 70, 4),
-                    (1, 30, 16, 61),
-                    (2, 8, 17, 8),
-                    (3, 6, 2, 11),
-                    (3, 7, 4, 3),
-                    (4, 3, 200, 50),
-                    (2, 4, 5, 0),
-                    (2, 0, 3, 4),
-                ] {
-                    let shape = Resample { outer, n, inner, out };
-                    check::<f32>(&mut random, &shape);
-                    check::<f64>(&mut random, &shape);
-                    check::<f16>(&mut random, &shape);
-                    check::<bf16>(&mut random, &shape);
-                }
-            });
-        }
+        on_each_isa(|_| {
+            let mut random = Random::new(7);
+            for (outer, n, inner, out) in [
+                (1, 1, 1, 1),
+                (2, 5, 3, 9),
+                (3, 9, 70, 4),
+                (1, 30, 16, 61),
+                (2, 8, 17, 8),
+                (3, 6, 2, 11),
+                (3, 7, 4, 3),
+                (4, 3, 200, 50),
+                (2, 4, 5, 0),
+                (2, 0, 3, 4),
+            ] {
+                let shape = Resample { outer, n, inner, out };
+                check::<f32>(&mut random, &shape);
+                check::<f64>(&mut random, &shape);
+                check::<f16>(&mut random, &shape);
+                check::<bf16>(&mut random, &shape);
+            }
+        });
     }
 
     #[test]

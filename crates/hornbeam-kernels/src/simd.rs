@@ -133,6 +133,13 @@ pub fn with_isa<R>(forced: Isa, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Runs `body` with each instruction set of this machine. For tests.
+pub fn on_each_isa(mut body: impl FnMut(Isa)) {
+    for isa in Isa::available() {
+        with_isa(isa, || body(isa));
+    }
+}
+
 /// Instruction sets that a kernel is compiled for. On a machine with a wider one, the widest copy runs.
 ///
 /// All copies give the same bits, except that `Portable` has no fused multiply-add. In WebAssembly there is one copy, which

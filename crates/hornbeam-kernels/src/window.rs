@@ -432,7 +432,7 @@ pub fn sum_pool<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, x: &[T], y
 /// If the length of a slice does not fit the shape.
 pub fn sum_pool_grad<T: PoolElement>(pool: &ThreadPool, shape: &PoolShape, dy: &[T], dx: &mut [T]) {
     shape.check(dx.len(), dy.len());
-    let kernel = if disjoint::suits(shape) { disjoint::sum_grad_rows::<T>() } else { sum_grad_rows::<T>() };
+    let kernel = if disjoint::is_preferred(shape) { disjoint::sum_grad_rows::<T>() } else { sum_grad_rows::<T>() };
     run_rows(pool, shape.batch, shape.input, shape.channels, dx, &|rows, dx| {
         // SAFETY: the kernel is compiled for this machine and has no other precondition.
         unsafe { kernel(shape, rows, dy, dx) }

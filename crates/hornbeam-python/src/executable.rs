@@ -131,7 +131,7 @@ fn run(py: Python<'_>, executable: &Executable, handles: &Handles<'_>, donate: &
         }
     }
     let run = || executable.run_checked(shared, donate);
-    let outputs = if executable.is_brief() { guarded(run) } else { detached(py, run) }?.map_err(raise)?;
+    let outputs = if executable.is_tiny() { guarded(run) } else { detached(py, run) }?.map_err(raise)?;
     Ok(wrap(outputs))
 }
 

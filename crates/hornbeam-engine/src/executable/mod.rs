@@ -27,8 +27,8 @@ pub struct Executable {
     program: Program,
     /// Types of the outputs, shared with the buffers of every run.
     output_types: Vec<Arc<TensorType>>,
-    /// A run takes less time than to release and take Python's lock.
-    brief: bool,
+    /// A run takes a few microseconds at most.
+    tiny: bool,
     constants: Vec<Buffer>,
     literals: Vec<[u8; 8]>,
     idle: Mutex<Vec<Workspace>>,
@@ -81,13 +81,13 @@ impl Executable {
         program.number(0);
         let profile = (profiled || profile::is_printed()).then(|| Profile::new(&program, &context.scopes));
         let output_types = program.outputs.iter().cloned().map(Arc::new).collect();
-        let (brief, literals, idle) = (is_brief(&program), context.literals, Mutex::new(Vec::new()));
-        Ok(Executable { program, output_types, brief, constants, literals, idle, profile, memory_plan })
+        let (tiny, literals, idle) = (is_tiny(&program), context.literals, Mutex::new(Vec::new()));
+        Ok(Executable { program, output_types, tiny, constants, literals, idle, profile, memory_plan })
     }
 
     /// Return whether a run takes a few microseconds at most.
-    pub fn is_brief(&self) -> bool {
-        self.brief
+    pub fn is_tiny(&self) -> bool {
+        self.tiny
     }
 
     pub fn inputs(&self) -> &[TensorType] {
@@ -270,20 +270,20 @@ impl Drop for Executable {
     }
 }
 
-/// Bytes that a brief program works on.
-const BRIEF_BYTES: usize = 1 << 14;
-/// Instructions of a brief program.
-const BRIEF_INSTRUCTIONS: usize = 8;
+/// Bytes that a tiny program works on.
+const TINY_BYTES: usize = 1 << 14;
+/// Instructions of a tiny program.
+const TINY_INSTRUCTIONS: usize = 8;
 
 /// Return whether a program runs a few loops and products over little memory.
-fn is_brief(program: &Program) -> bool {
+fn is_tiny(program: &Program) -> bool {
     let types = program.inputs.iter().chain(&program.outputs);
     let bytes: usize = program.arena + types.map(TensorType::bytes).sum::<usize>();
     let is_quick = |kind: &Kind| {
         matches!(kind, Kind::Fused(_) | Kind::Copy { .. } | Kind::Rows { .. } | Kind::Gather(_) | Kind::Dot { .. })
     };
-    bytes <= BRIEF_BYTES
-        && program.instructions.len() <= BRIEF_INSTRUCTIONS
+    bytes <= TINY_BYTES
+        && program.instructions.len() <= TINY_INSTRUCTIONS
         && program.instructions.iter().all(|i| is_quick(&i.kind))
 }
 

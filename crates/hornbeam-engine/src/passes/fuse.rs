@@ -54,9 +54,9 @@ fn foldable(graph: &Graph, node: &Node) -> bool {
     let Some(fold) = fold_of(&node.op) else { return false };
     let t = graph.type_of(node.inputs[0]);
     let Some(IterationSpace { outer, n, inner }) = space(graph, node) else { return false };
-    let suits = inner <= MAX_INNER && (outer == 1 || inner == 1 || n * inner >= MIN_GROUP);
+    let is_efficient = inner <= MAX_INNER && (outer == 1 || inner == 1 || n * inner >= MIN_GROUP);
     let supported = reduce::fold_kernels(fold, t.dtype).is_some() && t.count() > 0;
-    supported && (suits || fold == BlockFold::Moments)
+    supported && (is_efficient || fold == BlockFold::Moments)
 }
 
 /// A part of the program: one loop or one operation, run after the units before it.

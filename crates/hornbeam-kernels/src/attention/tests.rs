@@ -3,7 +3,7 @@
 use super::*;
 use crate::dtype::Element;
 use crate::random::fill_bits;
-use crate::simd::{with_isa, Isa};
+use crate::simd::on_each_isa;
 use crate::testing::Random;
 
 /// Operands in `f64`: q, k, v, the bias, and the gradient of the output.
@@ -146,50 +146,42 @@ impl Case {
 
 #[test]
 fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(41);
-            // The fourth and fifth have more keys, and more queries, than one block or task; heads share keys in the last two.
-            let cases = [
-                ([1, 1, 1, 1, 1, 1], None),
-                ([2, 3, 7, 5, 4, 6], Some([0, 0, 0])),
-                ([2, 2, 57, 33, 16, 20], Some([2 * 57 * 33, 57 * 33, 33])),
-                ([1, 2, 17, 1100, 8, 33], Some([0, 0, 1100])),
-                ([2, 1, 300, 70, 32, 32], Some([70, 0, 0])),
-                ([2, 8, 60, 45, 8, 12], Some([0, 0, 0])),
-                ([1, 4, 2, 700, 16, 20], Some([0, 0, 700])),
-                ([2, 8, 1, 130, 64, 144], None),
-            ];
-            let variants = [(false, None), (true, None), (false, Some(0.3)), (true, Some(0.6))];
-            for ((extents, strides), (causal, rate)) in cases.into_iter().flat_map(|c| variants.map(|v| (c, v))) {
-                let mut case = Case::new(&mut random, extents, strides);
-                case.shape.causal = causal;
-                case.dropout = rate.map(|rate| Dropout { key: [41, 7], rate });
-                let want = case.by_definition();
-                let (wide, narrow) = (case.run::<f64>(1), case.run::<f32>(1));
-                for (i, want) in want.iter().enumerate() {
-                    for (j, want) in want.iter().enumerate() {
-                        let size = 1.0 + want.abs();
-                        let error = (wide[i][j] - want).abs() / size;
-                        assert!(
-                            error < 1e-13,
-                            "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f64"
-                        );
-                        // Sums of up to 1100 products of weights and numbers below 1.
-                        let error = (narrow[i][j] - want).abs() / size;
-                        assert!(
-                            error < 1e-5,
-                            "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f32"
-                        );
-                    }
-                }
-                for threads in [2, 3, 8] {
-                    let bits = |x: &[Vec<f64>; 7]| -> Vec<u64> { x.iter().flatten().map(|v| v.to_bits()).collect() };
-                    assert!(bits(&case.run::<f32>(threads)) == bits(&narrow), "{extents:?}: {threads} threads differ");
+    on_each_isa(|_| {
+        let mut random = Random::new(41);
+        // The fourth and fifth have more keys, and more queries, than one block or task; heads share keys in the last two.
+        let cases = [
+            ([1, 1, 1, 1, 1, 1], None),
+            ([2, 3, 7, 5, 4, 6], Some([0, 0, 0])),
+            ([2, 2, 57, 33, 16, 20], Some([2 * 57 * 33, 57 * 33, 33])),
+            ([1, 2, 17, 1100, 8, 33], Some([0, 0, 1100])),
+            ([2, 1, 300, 70, 32, 32], Some([70, 0, 0])),
+            ([2, 8, 60, 45, 8, 12], Some([0, 0, 0])),
+            ([1, 4, 2, 700, 16, 20], Some([0, 0, 700])),
+            ([2, 8, 1, 130, 64, 144], None),
+        ];
+        let variants = [(false, None), (true, None), (false, Some(0.3)), (true, Some(0.6))];
+        for ((extents, strides), (causal, rate)) in cases.into_iter().flat_map(|c| variants.map(|v| (c, v))) {
+            let mut case = Case::new(&mut random, extents, strides);
+            case.shape.causal = causal;
+            case.dropout = rate.map(|rate| Dropout { key: [41, 7], rate });
+            let want = case.by_definition();
+            let (wide, narrow) = (case.run::<f64>(1), case.run::<f32>(1));
+            for (i, want) in want.iter().enumerate() {
+                for (j, want) in want.iter().enumerate() {
+                    let size = 1.0 + want.abs();
+                    let error = (wide[i][j] - want).abs() / size;
+                    assert!(error < 1e-13, "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f64");
+                    // Sums of up to 1100 products of weights and numbers below 1.
+                    let error = (narrow[i][j] - want).abs() / size;
+                    assert!(error < 1e-5, "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f32");
                 }
             }
-        });
-    }
+            for threads in [2, 3, 8] {
+                let bits = |x: &[Vec<f64>; 7]| -> Vec<u64> { x.iter().flatten().map(|v| v.to_bits()).collect() };
+                assert!(bits(&case.run::<f32>(threads)) == bits(&narrow), "{extents:?}: {threads} threads differ");
+            }
+        }
+    });
 }
 
 #[test]
@@ -244,23 +236,21 @@ fn narrow_operands_are_widened_and_results_rounded() {
             }
         }
     }
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(44);
-            for extents in [
-                [1, 1, 1, 1, 1, 1],
-                [2, 8, 1, 130, 64, 144],
-                [1, 3, 2, 70, 37, 19],
-                [3, 2, 60, 40, 16, 65],
-                [1, 4, 70, 1100, 33, 8],
-            ] {
-                for causal in [false, true] {
-                    let mut case = Case::new(&mut random, extents, Some([0, 0, 0]));
-                    case.shape.causal = causal;
-                    check::<bf16>(&case);
-                    check::<f16>(&case);
-                }
+    on_each_isa(|_| {
+        let mut random = Random::new(44);
+        for extents in [
+            [1, 1, 1, 1, 1, 1],
+            [2, 8, 1, 130, 64, 144],
+            [1, 3, 2, 70, 37, 19],
+            [3, 2, 60, 40, 16, 65],
+            [1, 4, 70, 1100, 33, 8],
+        ] {
+            for causal in [false, true] {
+                let mut case = Case::new(&mut random, extents, Some([0, 0, 0]));
+                case.shape.causal = causal;
+                check::<bf16>(&case);
+                check::<f16>(&case);
             }
-        });
-    }
+        }
+    });
 }

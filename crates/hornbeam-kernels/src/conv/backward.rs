@@ -32,7 +32,7 @@ pub(super) fn backward<T: ConvElement>(
         return winograd::backward::<f32>(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
     }
     // Usually the first layer of a network, whose input gradient is not requested.
-    let in_rows = algorithm == Algorithm::Direct && !columns::suits_kernel_grad(shape);
+    let in_rows = algorithm == Algorithm::Direct && !columns::is_preferred_for_kernel_grad(shape);
     if let (true, DType::F32, None, Some(dw)) = (in_rows, T::DTYPE, &dx, &mut dw) {
         let (dw, db) = (cast_mut::<T, f32>(dw), db.map(cast_mut));
         return kernel_grad(f32::kernels(), pool, shape, cast(x), grad.cast::<f32>(), dw, db, scratch);

@@ -53,17 +53,17 @@ struct Columns<'a, E: Real> {
 }
 
 /// Returns true if the input gradient is computed by columns.
-pub(super) fn suits_input_grad(shape: &ConvShape) -> bool {
-    suits(shape, shape.output, shape.in_channels, shape.out_channels)
+pub(super) fn is_preferred_for_input_grad(shape: &ConvShape) -> bool {
+    is_preferred(shape, shape.output, shape.in_channels, shape.out_channels)
 }
 
 /// Returns true if the forward pass is computed by columns. With strides, most columns would not be used.
-pub(super) fn suits_forward(shape: &ConvShape) -> bool {
-    shape.strides == [1; 3] && suits(shape, shape.input, shape.out_channels, shape.in_channels)
+pub(super) fn is_preferred_for_forward(shape: &ConvShape) -> bool {
+    shape.strides == [1; 3] && is_preferred(shape, shape.input, shape.out_channels, shape.in_channels)
 }
 
 /// Compares the operations of both algorithms.
-fn suits(shape: &ConvShape, source: [usize; 3], channels: usize, inner: usize) -> bool {
+fn is_preferred(shape: &ConvShape, source: [usize; 3], channels: usize, inner: usize) -> bool {
     if shape.groups > 1 || channels >= LANES || source.contains(&0) {
         return false;
     }
@@ -134,7 +134,7 @@ fn reversed(shape: &ConvShape) -> Option<ConvShape> {
 }
 
 /// Returns true if the kernel gradient is that of the reversed convolution, with input channels as vector lanes.
-pub(super) fn suits_kernel_grad(shape: &ConvShape) -> bool {
+pub(super) fn is_preferred_for_kernel_grad(shape: &ConvShape) -> bool {
     let (inputs, outputs) = (shape.in_channels, shape.out_channels);
     let fills = |channels: usize| channels as f64 / channels.next_multiple_of(LANES) as f64;
     shape.groups == 1

@@ -2,7 +2,7 @@
 //! gradients, which may start from the gradient of a relu or pooling that follows the convolution.
 
 use super::output_grad::OutputGrad;
-use super::{backward, cast, cast_epilogue, cast_mut, half, pairs, pooled, ConvElement, ConvShape};
+use super::{backward, cast, cast_epilogue, cast_mut, dpbf16, half, pooled, ConvElement, ConvShape};
 #[cfg(doc)]
 use super::{conv_forward, MASKED};
 use crate::dtype::{bf16, f16, DType};
@@ -73,8 +73,8 @@ pub fn conv_backward<T: ConvElement>(
     assert!(db.as_ref().is_none_or(|db| db.len() == shape.out_channels), "expected one bias per output channel");
     match T::DTYPE {
         DType::F16 | DType::BF16 if half::converts_rows(shape) => {}
-        DType::BF16 if dx.is_some() && pairs::input_grad_plan(shape, T::DTYPE).is_some() => {}
-        DType::BF16 if dw.is_some() && pairs::kernel_grad_plan(shape, T::DTYPE).is_some() => {}
+        DType::BF16 if dx.is_some() && dpbf16::input_grad_plan(shape, T::DTYPE).is_some() => {}
+        DType::BF16 if dw.is_some() && dpbf16::kernel_grad_plan(shape, T::DTYPE).is_some() => {}
         DType::F16 => {
             let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, f16>));
             return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);

@@ -1,10 +1,10 @@
-//! Convolutions of 16-bit floats: widened to `f32`, convolved, and rounded once, unless [`rounded`] applies.
+//! Convolutions of 16-bit floats: widened to `f32`, convolved, and rounded once, unless [`bf16_winograd`] applies.
 
 use super::backward::backward as float_backward;
 use super::depthwise::{self, Storage};
 use super::kernel_grad::kernel_grad as float_kernel_grad;
 use super::output_grad::WidenTo;
-use super::{cast, cast_epilogue, cast_mut, columns, direct, pairs, pooled, rounded};
+use super::{bf16_winograd, cast, cast_epilogue, cast_mut, columns, direct, dpbf16, pooled};
 use super::{select_algorithm, Algorithm, ConvElement, ConvShape, OutputGrad};
 use crate::dtype::half::{narrow, narrow_slice, widen, Half};
 use crate::dtype::DType;
@@ -22,15 +22,15 @@ pub(super) fn forward<T: Half>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
-    if rounded::suits(shape, T::DTYPE) {
-        let w = rounded::Weights::Taps(cast(w));
-        return rounded::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
+    if bf16_winograd::is_preferred(shape, T::DTYPE) {
+        let w = bf16_winograd::Weights::Taps(cast(w));
+        return bf16_winograd::forward(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch);
     }
-    if let Some(plan) = pairs::forward_plan(shape, T::DTYPE, epilogue.accumulate) {
-        return pairs::forward(pool, plan, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), scratch);
+    if let Some(plan) = dpbf16::forward_plan(shape, T::DTYPE, epilogue.accumulate) {
+        return dpbf16::forward(pool, plan, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), scratch);
     }
     let by_row = converts_rows(shape);
-    let direct = select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::suits_forward(shape);
+    let direct = select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::is_preferred_for_forward(shape);
     let consumed = direct && !epilogue.accumulate;
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[T]>::len);
@@ -96,12 +96,12 @@ pub(super) fn input_grad<T: Half>(
     dx: &mut [T],
     scratch: &mut Scratch,
 ) {
-    if rounded::suits(shape, T::DTYPE) {
+    if bf16_winograd::is_preferred(shape, T::DTYPE) {
         let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
-        return rounded::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
+        return bf16_winograd::backward(pool, shape, &[], cast(w), grad, dx, None, None, scratch);
     }
-    if let Some(plan) = pairs::input_grad_plan(shape, T::DTYPE) {
-        return pairs::input_grad(pool, plan, shape, cast(dy), cast(w), cast_mut(dx), scratch);
+    if let Some(plan) = dpbf16::input_grad_plan(shape, T::DTYPE) {
+        return dpbf16::input_grad(pool, plan, shape, cast(dy), cast(w), cast_mut(dx), scratch);
     }
     if converts_rows(shape) {
         return with_local(|local| {
@@ -121,12 +121,12 @@ pub(super) fn kernel_grad<T: Half>(
     dw: &mut [T],
     scratch: &mut Scratch,
 ) {
-    if rounded::suits(shape, T::DTYPE) {
+    if bf16_winograd::is_preferred(shape, T::DTYPE) {
         let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
-        return rounded::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch);
+        return bf16_winograd::backward(pool, shape, cast(x), &[], grad, None, dw, None, scratch);
     }
-    if let Some(plan) = pairs::kernel_grad_plan(shape, T::DTYPE) {
-        return pairs::kernel_grad(pool, plan, shape, cast(x), cast(dy), cast_mut(dw), scratch);
+    if let Some(plan) = dpbf16::kernel_grad_plan(shape, T::DTYPE) {
+        return dpbf16::kernel_grad(pool, plan, shape, cast(x), cast(dy), cast_mut(dw), scratch);
     }
     if converts_rows(shape) {
         return with_local(|local| {
@@ -149,9 +149,9 @@ pub(super) fn pool_forward<T: Half>(
     codes: &mut [u8],
     scratch: &mut Scratch,
 ) {
-    if rounded::suits(shape, T::DTYPE) {
-        let (x, w, y) = (cast(x), rounded::Weights::Taps(cast(w)), cast_mut(y));
-        return rounded::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+    if bf16_winograd::is_preferred(shape, T::DTYPE) {
+        let (x, w, y) = (cast(x), bf16_winograd::Weights::Taps(cast(w)), cast_mut(y));
+        return bf16_winograd::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
     }
     with_local(|local| {
         let bias_len = epilogue.bias.map_or(0, <[T]>::len);
@@ -180,11 +180,12 @@ pub(super) fn backward<T: Half + WidenTo<f32>>(
     db: Option<&mut [T]>,
     scratch: &mut Scratch,
 ) {
-    if rounded::suits(shape, T::DTYPE) {
+    if bf16_winograd::is_preferred(shape, T::DTYPE) {
         let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
-        return rounded::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+        return bf16_winograd::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
     }
-    let in_rows = select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::suits_kernel_grad(shape);
+    let in_rows =
+        select_algorithm(shape, DType::F32) == Algorithm::Direct && !columns::is_preferred_for_kernel_grad(shape);
     if let (None, Some(dw), true) = (&dx, &mut dw, in_rows) {
         return widened_rows(pool, shape, x, grad, dw, db, scratch);
     }

@@ -55,7 +55,7 @@ pub(super) fn kernel_grad<E: Real + PoolElement, G: WidenTo<E> + Plain>(
         }
         return;
     }
-    if tap_grad::suits(shape) {
+    if tap_grad::supports(shape) {
         let job = tap_grad::TapGrad::new(kernels, shape, grad, pool.threads());
         return in_blocks(pool, job.blocks, dw, db, scratch, |out, biases| job.run(pool, x, out, biases));
     }

@@ -6,21 +6,21 @@
 //! the columns of a few rows (col2im).
 
 mod backward;
+mod bf16_winograd;
 mod columns;
 mod depthwise;
 mod direct;
+mod dpbf16;
 mod fused;
 mod half;
 mod integer;
 mod kernel_grad;
 mod output_grad;
-mod pairs;
 mod patch;
 mod patches;
 mod pooled;
 mod prepared;
 mod quantized;
-mod rounded;
 mod tap_grad;
 mod tune;
 mod winograd;
@@ -148,9 +148,9 @@ fn cost_model(shape: &ConvShape, dtype: DType) -> Algorithm {
         Algorithm::Product { rows, inner: shape.in_channels }
     } else if shape.is_dense() {
         Algorithm::Product { rows: shape.batch, inner: shape.taps() * shape.in_channels }
-    } else if depthwise::suits(shape) {
+    } else if depthwise::supports(shape) {
         Algorithm::Depthwise
-    } else if dtype == DType::F32 && winograd::suits(shape) {
+    } else if dtype == DType::F32 && winograd::is_preferred(shape) {
         Algorithm::Winograd
     } else {
         Algorithm::Direct
@@ -349,10 +349,10 @@ mod real {
                 let w = winograd::Kernel::Taps(cast(w));
                 winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch)
             }
-            Algorithm::Direct if columns::suits_forward(shape) => {
+            Algorithm::Direct if columns::is_preferred_for_forward(shape) => {
                 columns::forward(pool, shape, x, w, y, epilogue, scratch)
             }
-            Algorithm::Direct if patches::suits(shape) => {
+            Algorithm::Direct if patches::is_preferred(shape) => {
                 let (rows, inner) = (patches::rows(shape), patches::inner(shape));
                 patches::with_matrix(pool, shape, x, |matrix| product(rows, inner, matrix, y, scratch));
             }
@@ -379,7 +379,7 @@ mod real {
                 let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
                 winograd::backward::<f32>(pool, shape, &[], cast(w), grad, dx, None, None, scratch)
             }
-            Algorithm::Direct if columns::suits_input_grad(shape) => {
+            Algorithm::Direct if columns::is_preferred_for_input_grad(shape) => {
                 columns::input_grad(pool, shape, dy, w, dx, scratch)
             }
             Algorithm::Direct => direct::input_grad(E::kernels(), pool, shape, dy, w, dx, scratch),
@@ -405,7 +405,7 @@ mod real {
                 let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
                 winograd::backward::<f32>(pool, shape, cast(x), &[], grad, None, dw, None, scratch)
             }
-            Algorithm::Direct if columns::suits_kernel_grad(shape) => {
+            Algorithm::Direct if columns::is_preferred_for_kernel_grad(shape) => {
                 columns::kernel_grad(pool, shape, x, dy, dw, scratch)
             }
             Algorithm::Direct => {

@@ -13,7 +13,7 @@ const PIXELS: usize = 256;
 const CHANNELS: usize = 128;
 
 /// Returns true if a forward pass is computed here.
-pub(super) fn suits(shape: &ConvShape) -> bool {
+pub(super) fn is_preferred(shape: &ConvShape) -> bool {
     shape.groups == 1 && shape.out_channels >= CHANNELS && (2..=PIXELS).contains(&rows(shape))
 }
 

@@ -1,7 +1,7 @@
 //! Convolutions with a prepared kernel: it is transformed (Winograd) or packed (1x1, direct) once for many calls.
 
+use super::bf16_winograd::{self, Weights};
 use super::pooled::check_pooled;
-use super::rounded::{self, Weights};
 use super::winograd::{self, Kernel};
 use super::{
     cast, cast_epilogue, cast_mut, columns, cost_model, direct, patches, select_algorithm, Algorithm, ConvElement,
@@ -38,8 +38,8 @@ impl Form {
             (Algorithm::Product { rows, inner }, DType::F32) => Some(Form::Product { rows, inner, patches: false }),
             (Algorithm::Winograd, DType::F32) => Some(Form::Points),
             (Algorithm::Winograd, DType::BF16) if gemm::has_native_bfloat16() => Some(Form::RoundedPoints),
-            (Algorithm::Direct, DType::F32) if columns::suits_forward(shape) => None,
-            (Algorithm::Direct, DType::F32) if patches::suits(shape) => {
+            (Algorithm::Direct, DType::F32) if columns::is_preferred_for_forward(shape) => None,
+            (Algorithm::Direct, DType::F32) if patches::is_preferred(shape) => {
                 let (rows, inner) = (patches::rows(shape), patches::inner(shape));
                 Some(Form::Product { rows, inner, patches: true })
             }
@@ -53,7 +53,7 @@ impl Form {
         match self {
             Form::Product { rows, inner, .. } => gemm::packed_len(*rows, shape.out_channels, *inner).unwrap_or(0),
             Form::Points => winograd::packed_len::<f32>(shape),
-            Form::RoundedPoints => rounded::prepared_len(shape),
+            Form::RoundedPoints => bf16_winograd::prepared_len(shape),
             Form::Panels => direct::packed_len::<f32>(shape),
         }
     }
@@ -86,7 +86,7 @@ pub fn prepare<T: ConvElement>(pool: &ThreadPool, shape: &ConvShape, w: &[T], pr
             gemm::pack(pool, n, inner, cast(w), Mat::row_major(inner, n), prepared);
         }
         Form::Points => winograd::pack::<f32>(pool, shape, cast(w), prepared),
-        Form::RoundedPoints => rounded::prepare(pool, shape, cast(w), prepared),
+        Form::RoundedPoints => bf16_winograd::prepare(pool, shape, cast(w), prepared),
         Form::Panels => direct::pack_kernel(pool, shape, cast(w), prepared),
     }
 }
@@ -131,7 +131,7 @@ pub fn conv_forward_prepared<T: ConvElement>(
         }
         Form::RoundedPoints => {
             let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
-            rounded::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+            bf16_winograd::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
         }
         Form::Panels => {
             let (w, end) = (direct::Kernel::Packed(kernel), cast_epilogue(epilogue));
@@ -159,7 +159,7 @@ pub fn conv_pool_forward_prepared<T: ConvElement>(
     match form {
         Form::RoundedPoints => {
             let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
-            rounded::pool_forward(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
+            bf16_winograd::pool_forward(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
         }
         Form::Points => {
             let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));

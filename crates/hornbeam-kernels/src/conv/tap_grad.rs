@@ -32,7 +32,7 @@ const PART: usize = 1 << 18;
 const TASKS: usize = 4;
 
 /// Returns true for kernels whose gradient this module computes.
-pub(super) fn suits(shape: &ConvShape) -> bool {
+pub(super) fn supports(shape: &ConvShape) -> bool {
     let used = (0..3).map(|axis| shape.kernel[axis].div_ceil(shape.strides[axis])).product::<usize>();
     shape.group_in() >= MANY_CHANNELS && used * shape.group_out().div_ceil(32) >= REUSE
 }

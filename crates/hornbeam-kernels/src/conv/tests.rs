@@ -1,7 +1,7 @@
 use super::*;
 use crate::dtype::{DType, Element};
 use crate::gemm::Activation;
-use crate::simd::{with_isa, Isa};
+use crate::simd::on_each_isa;
 use crate::testing::Random;
 
 /// Calls `body(x index, w index, y index)` for every product of the definition.
@@ -197,16 +197,14 @@ impl ConvShape {
 
 #[test]
 fn floats_agree_with_the_definition_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(4);
-            for _ in 0..60 {
-                let shape = shape(&mut random);
-                check::<f32>(&mut random, &shape, 2e-6);
-                check::<f64>(&mut random, &shape, 3e-15);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(4);
+        for _ in 0..60 {
+            let shape = shape(&mut random);
+            check::<f32>(&mut random, &shape, 2e-6);
+            check::<f64>(&mut random, &shape, 3e-15);
+        }
+    });
 }
 
 #[test]
@@ -244,9 +242,7 @@ fn shapes_of_real_networks() {
         same(2, 14, 3, 1, [64, 64]).in_groups(4),
         ConvShape { kernel: [3, 3, 3], pad: [1; 3], input: [3, 5, 5], output: [3, 5, 5], ..same(5, 5, 3, 1, [14, 18]) },
     ] {
-        for isa in Isa::available() {
-            with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));
-        }
+        on_each_isa(|_| check::<f32>(&mut random, &shape, 2e-6));
     }
 }
 
@@ -291,27 +287,25 @@ where
 fn winograd_is_nearly_as_accurate_as_the_definition() {
     let mut random = Random::new(11);
     let shapes = tiled(16);
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for shape in &shapes {
-                assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
-                let x = random.values::<f32>(shape.input_len());
-                let w = random.values::<f32>(shape.kernel_len());
-                let dy = random.values::<f32>(shape.output_len());
-                let sums = by_definition(shape, &x, &w, &dy);
-                let pool = ThreadPool::new(2);
-                let mut scratch = Scratch::new();
-                let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
-                conv_forward(&pool, shape, &x, &w, &mut y, Epilogue::default(), &mut scratch);
-                conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
-                conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
-                for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
-                    let (max_error, rms) = errors(got, want);
-                    assert!(max_error < 1e-5 && rms < 1e-6, "{max_error:e} {rms:e} {shape:?}");
-                }
+    on_each_isa(|_| {
+        for shape in &shapes {
+            assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
+            let x = random.values::<f32>(shape.input_len());
+            let w = random.values::<f32>(shape.kernel_len());
+            let dy = random.values::<f32>(shape.output_len());
+            let sums = by_definition(shape, &x, &w, &dy);
+            let pool = ThreadPool::new(2);
+            let mut scratch = Scratch::new();
+            let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
+            conv_forward(&pool, shape, &x, &w, &mut y, Epilogue::default(), &mut scratch);
+            conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
+            conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
+            for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
+                let (max_error, rms) = errors(got, want);
+                assert!(max_error < 1e-5 && rms < 1e-6, "{max_error:e} {rms:e} {shape:?}");
             }
-        });
-    }
+        }
+    });
 }
 
 /// Root mean square error of products with operands rounded to `bfloat16`.
@@ -415,9 +409,7 @@ fn windows_may_lie_side_by_side() {
         // Wide enough for several blocks of columns.
         same(1, 8, 4, 4, [300, 40]),
     ] {
-        for isa in Isa::available() {
-            with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));
-        }
+        on_each_isa(|_| check::<f32>(&mut random, &shape, 2e-6));
         check::<f64>(&mut random, &shape, 3e-15);
         check::<f16>(&mut random, &shape, 1.0 / 2048.0);
         check::<bf16>(&mut random, &shape, 1.0 / 256.0);

@@ -4,7 +4,7 @@ use super::*;
 use crate::dispatch;
 use crate::dtype::{bf16, f16, DType, Element};
 use crate::math::{gelu_derivative, gelu_tanh_derivative, silu_derivative};
-use crate::simd::{with_isa, Isa, Portable};
+use crate::simd::{on_each_isa, with_isa, Isa, Portable};
 
 mod chain;
 
@@ -76,40 +76,34 @@ fn names_parse_to_their_operation() {
 
 #[test]
 fn unary_blocks_tails_and_in_place_agree_with_single_elements_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for dtype in DType::ALL {
-                for &op in Unary::ALL {
-                    let Some(f) = unary(op, dtype) else { continue };
-                    let (size, out) = (dtype.size(), op.output(dtype).size());
-                    for n in LENGTHS {
-                        let x = samples(dtype, n, n as u64 + 7);
-                        let mut blocks = vec![0xa5u8; n * out + 8];
-                        let mut single = vec![0xa5u8; n * out + 8];
-                        // SAFETY: both vectors hold n elements.
-                        unsafe { f(x.as_ptr(), blocks.as_mut_ptr(), n) };
-                        for i in 0..n {
-                            // SAFETY: element i is in bounds of both.
-                            unsafe { f(x[i * size..].as_ptr(), single[i * out..].as_mut_ptr(), 1) };
-                        }
-                        let bits = |bytes: &[u8]| canonical(op.output(dtype), bytes);
-                        assert_eq!(bits(&single), bits(&blocks), "{op:?} {dtype} {n} {isa:?}");
-                        assert!(blocks[n * out..].iter().all(|b| *b == 0xa5), "wrote out of bounds");
-                        if size == out {
-                            let mut in_place = x.clone();
-                            // SAFETY: working in place is allowed for equal sizes.
-                            unsafe { f(in_place.as_ptr(), in_place.as_mut_ptr(), n) };
-                            assert_eq!(
-                                bits(&in_place),
-                                bits(&blocks[..n * out]),
-                                "{op:?} {dtype} {n} {isa:?} in place"
-                            );
-                        }
+    on_each_isa(|isa| {
+        for dtype in DType::ALL {
+            for &op in Unary::ALL {
+                let Some(f) = unary(op, dtype) else { continue };
+                let (size, out) = (dtype.size(), op.output(dtype).size());
+                for n in LENGTHS {
+                    let x = samples(dtype, n, n as u64 + 7);
+                    let mut blocks = vec![0xa5u8; n * out + 8];
+                    let mut single = vec![0xa5u8; n * out + 8];
+                    // SAFETY: both vectors hold n elements.
+                    unsafe { f(x.as_ptr(), blocks.as_mut_ptr(), n) };
+                    for i in 0..n {
+                        // SAFETY: element i is in bounds of both.
+                        unsafe { f(x[i * size..].as_ptr(), single[i * out..].as_mut_ptr(), 1) };
+                    }
+                    let bits = |bytes: &[u8]| canonical(op.output(dtype), bytes);
+                    assert_eq!(bits(&single), bits(&blocks), "{op:?} {dtype} {n} {isa:?}");
+                    assert!(blocks[n * out..].iter().all(|b| *b == 0xa5), "wrote out of bounds");
+                    if size == out {
+                        let mut in_place = x.clone();
+                        // SAFETY: working in place is allowed for equal sizes.
+                        unsafe { f(in_place.as_ptr(), in_place.as_mut_ptr(), n) };
+                        assert_eq!(bits(&in_place), bits(&blocks[..n * out]), "{op:?} {dtype} {n} {isa:?} in place");
                     }
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 /// Definition of each binary operation, in f64 or i128.
@@ -169,20 +163,18 @@ fn reference(op: Binary, dtype: DType, a: f64, b: f64) -> f64 {
 
 #[test]
 fn binary_agrees_with_its_definition_for_arrays_and_scalars_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for dtype in DType::ALL {
-                for &op in Binary::ALL {
-                    for scalars in [[false, false], [true, false], [false, true], [true, true]] {
-                        let Some(f) = binary_with(op, dtype, scalars) else { continue };
-                        for n in LENGTHS {
-                            check_binary(f, op, dtype, scalars, n);
-                        }
+    on_each_isa(|_| {
+        for dtype in DType::ALL {
+            for &op in Binary::ALL {
+                for scalars in [[false, false], [true, false], [false, true], [true, true]] {
+                    let Some(f) = binary_with(op, dtype, scalars) else { continue };
+                    for n in LENGTHS {
+                        check_binary(f, op, dtype, scalars, n);
                     }
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 fn check_binary(f: BinaryFn, op: Binary, dtype: DType, scalars: [bool; 2], n: usize) {
@@ -226,15 +218,13 @@ fn check_binary(f: BinaryFn, op: Binary, dtype: DType, scalars: [bool; 2], n: us
 
 #[test]
 fn comparisons_and_select_agree_with_their_definition() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for dtype in DType::ALL {
-                for n in LENGTHS {
-                    check_comparisons(dtype, n);
-                }
+    on_each_isa(|_| {
+        for dtype in DType::ALL {
+            for n in LENGTHS {
+                check_comparisons(dtype, n);
             }
-        });
-    }
+        }
+    });
 }
 
 fn check_comparisons(dtype: DType, n: usize) {
@@ -272,15 +262,13 @@ fn check_comparisons(dtype: DType, n: usize) {
 
 #[test]
 fn conversions_agree_with_their_definition() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for from in DType::ALL {
-                for to in DType::ALL {
-                    check_conversion(from, to);
-                }
+    on_each_isa(|_| {
+        for from in DType::ALL {
+            for to in DType::ALL {
+                check_conversion(from, to);
             }
-        });
-    }
+        }
+    });
 }
 
 fn check_conversion(from: DType, to: DType) {

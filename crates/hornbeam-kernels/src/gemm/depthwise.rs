@@ -5,7 +5,7 @@
 //! contiguous: in a tensor, they are a power of two apart in many networks, and few of them fit the L1 cache at once.
 
 #[cfg(target_arch = "x86_64")]
-use super::depthwise_halves;
+use super::depthwise_bf16;
 use super::types::{
     Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, PatchRow, SlideLine, Slides, PIXELS, UNREAD,
 };
@@ -274,13 +274,13 @@ macro_rules! kernels {
 // Registers hold the sums of a tile, pixels by blocks, and one more operand; the other is read from memory. A tile that slides
 // has two rows where 32 registers hold the sums and the taps of both.
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512_f32, F32x16, f32, 16, depthwise_halves::AVX512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
+kernels!(avx512_f32, F32x16, f32, 16, depthwise_bf16::AVX512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 2 * [3/1 5/1 7/1 5/2 7/2] 4: [1 2 3 4] 2: [1 2 3 4 5 6 7] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512_f64, F64x8, f64, 8, &[], #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")],
     [1 2 3 4 5 6 7 8] 1 * [] 2: [1 2 3 4] 1: [1 2 3 4 5 6 7 8]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2_f32, F32x8, f32, 8, depthwise_halves::AVX2, #[target_feature(enable = "avx2,fma")],
+kernels!(avx2_f32, F32x8, f32, 8, depthwise_bf16::AVX2, #[target_feature(enable = "avx2,fma")],
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14] 1 * [3/1 5/1 7/1 5/2 7/2] 2: [1 2 3 4 5 6] 1: [1 2 3 4 5 6 7 8 9 10 11 12 13 14]);
 #[cfg(target_arch = "x86_64")]
 kernels!(avx2_f64, F64x4, f64, 4, &[], #[target_feature(enable = "avx2,fma")],

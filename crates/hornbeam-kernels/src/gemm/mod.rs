@@ -7,15 +7,15 @@ mod block;
 mod byte_row;
 mod depthwise;
 #[cfg(target_arch = "x86_64")]
-mod depthwise_halves;
+mod depthwise_bf16;
+pub(crate) mod dpbf16;
 mod half;
 mod half_row;
+pub(crate) mod int8_dot;
 pub(crate) mod integer;
 pub(crate) mod pack;
 mod packed;
-pub(crate) mod pairs;
 mod plan;
-pub(crate) mod quads;
 mod real;
 mod rounding;
 mod row;
@@ -26,8 +26,8 @@ pub(crate) mod types;
 mod unroll;
 pub(crate) mod vector;
 
+pub use int8_dot::{gemm_int8, MAX_STEPS};
 pub use packed::{gemm_packed, pack, packed_len};
-pub use quads::{gemm_int8, MAX_STEPS};
 
 use crate::dtype::{bf16, f16, Element};
 use crate::pool::ThreadPool;
@@ -196,7 +196,7 @@ macro_rules! gemm_element {
 }
 gemm_element!(real: f32 f64);
 gemm_element!(half: f16);
-gemm_element!(pairs: bf16);
+gemm_element!(dpbf16: bf16);
 gemm_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
 
 /// Returns true if the CPU multiplies `bfloat16` faster than `f32`. Otherwise operands are widened.

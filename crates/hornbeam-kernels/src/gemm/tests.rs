@@ -1,6 +1,6 @@
 use super::*;
 use crate::dtype::DType;
-use crate::simd::{with_isa, Isa};
+use crate::simd::{on_each_isa, with_isa, Isa};
 use crate::testing::Random;
 
 /// Computes `[batch, m, n]` in f64, and the sums of magnitudes for error bounds.
@@ -152,15 +152,13 @@ fn shapes(random: &mut Random, count: usize) -> Vec<[usize; 4]> {
 
 #[test]
 fn floats_agree_with_a_plain_loop_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(1);
-            for shape in shapes(&mut random, 60) {
-                check::<f32>(&mut random, shape, 1e-6);
-                check::<f64>(&mut random, shape, 3e-15);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(1);
+        for shape in shapes(&mut random, 60) {
+            check::<f32>(&mut random, shape, 1e-6);
+            check::<f64>(&mut random, shape, 3e-15);
+        }
+    });
 }
 
 #[test]
@@ -190,15 +188,13 @@ fn integers_are_exact_and_wrap() {
 #[test]
 fn relu_propagates_nan() {
     let pool = ThreadPool::new(1);
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut c = [0f32; 2];
-            let epilogue = Epilogue { activation: Activation::RELU, ..Epilogue::default() };
-            let (am, bm) = (Mat::row_major(2, 1), Mat::row_major(1, 1));
-            gemm(&pool, 1, 2, 1, 1, &[f32::NAN, -1.0], am, &[1.0], bm, &mut c, epilogue, &mut Scratch::new());
-            assert!(c[0].is_nan() && c[1] == 0.0, "{c:?}");
-        });
-    }
+    on_each_isa(|_| {
+        let mut c = [0f32; 2];
+        let epilogue = Epilogue { activation: Activation::RELU, ..Epilogue::default() };
+        let (am, bm) = (Mat::row_major(2, 1), Mat::row_major(1, 1));
+        gemm(&pool, 1, 2, 1, 1, &[f32::NAN, -1.0], am, &[1.0], bm, &mut c, epilogue, &mut Scratch::new());
+        assert!(c[0].is_nan() && c[1] == 0.0, "{c:?}");
+    });
 }
 
 #[test]
@@ -212,22 +208,20 @@ fn short_operands_are_rejected() {
 /// Small integers: every sum is exact in `f32`, so that the final rounding determines the result.
 #[test]
 fn bfloat16_sums_are_exact_where_float32_is() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(4);
-            for [batch, m, n, k] in shapes(&mut random, 30) {
-                let ((am, a_len), (bm, b_len)) = (mat(&mut random, batch, m, k), mat(&mut random, batch, k, n));
-                let mut integers =
-                    |len: usize| (0..len).map(|_| bf16::from_f64(random.below(17) as f64 - 8.0)).collect::<Vec<_>>();
-                let (a, b, mut c) = (integers(a_len), integers(b_len), integers(batch * m * n));
-                let none = Epilogue::default();
-                let (want, _) = reference([batch, m, n, k], &a, am, &b, bm, &c, none);
-                gemm(&ThreadPool::new(2), batch, m, n, k, &a, am, &b, bm, &mut c, none, &mut Scratch::new());
-                let want: Vec<bf16> = want.into_iter().map(bf16::from_f64).collect();
-                assert!(c == want, "{batch}x{m}x{n}x{k} {am:?} {bm:?}");
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(4);
+        for [batch, m, n, k] in shapes(&mut random, 30) {
+            let ((am, a_len), (bm, b_len)) = (mat(&mut random, batch, m, k), mat(&mut random, batch, k, n));
+            let mut integers =
+                |len: usize| (0..len).map(|_| bf16::from_f64(random.below(17) as f64 - 8.0)).collect::<Vec<_>>();
+            let (a, b, mut c) = (integers(a_len), integers(b_len), integers(batch * m * n));
+            let none = Epilogue::default();
+            let (want, _) = reference([batch, m, n, k], &a, am, &b, bm, &c, none);
+            gemm(&ThreadPool::new(2), batch, m, n, k, &a, am, &b, bm, &mut c, none, &mut Scratch::new());
+            let want: Vec<bf16> = want.into_iter().map(bf16::from_f64).collect();
+            assert!(c == want, "{batch}x{m}x{n}x{k} {am:?} {bm:?}");
+        }
+    });
 }
 
 /// Bound: half a unit of bfloat16, and one rounding of `f32` for each of at max `k + 2` sums.
@@ -311,13 +305,11 @@ fn tiny_matrices_of_a_batch_have_the_bits_of_each() {
             }
         }
     }
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(15);
-            check::<f16>(&mut random);
-            check::<bf16>(&mut random);
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(15);
+        check::<f16>(&mut random);
+        check::<bf16>(&mut random);
+    });
 }
 
 #[test]
@@ -337,16 +329,14 @@ fn a_narrow_product_has_the_bits_of_its_transpose() {
             assert!(product(Epilogue::default()) == product(straight), "{} {m} x {n} x {k}", T::DTYPE);
         }
     }
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(16);
-            check::<f32>(&mut random);
-            check::<f64>(&mut random);
-            check::<f16>(&mut random);
-            check::<bf16>(&mut random);
-            check::<i32>(&mut random);
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(16);
+        check::<f32>(&mut random);
+        check::<f64>(&mut random);
+        check::<f16>(&mut random);
+        check::<bf16>(&mut random);
+        check::<i32>(&mut random);
+    });
 }
 
 #[test]

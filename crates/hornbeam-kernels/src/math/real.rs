@@ -89,8 +89,35 @@ pub trait Arithmetic:
 impl Arithmetic for f32 {}
 impl Arithmetic for f64 {}
 
+/// Implements methods by expressions of the number.
+macro_rules! methods {
+    ($t:ident, $x:ident: $($name:ident $(<$S:ident>)? = $value:expr;)*) => {$(
+        #[inline(always)]
+        fn $name$(<$S: Target>)?(self) -> $t {
+            let $x = self;
+            $value
+        }
+    )*};
+}
+
 macro_rules! common {
     ($t:ident) => {
+        methods! { $t, x:
+            abs = x.abs();
+            floor = x.floor();
+            ceil = x.ceil();
+            round = x.round_ties_even();
+            sqrt = x.sqrt();
+            rsqrt = 1.0 / x.sqrt();
+            sin_any = x.sin();
+            cos_any = x.cos();
+            tan = x.tan();
+            asin = x.asin();
+            acos = x.acos();
+            atan = x.atan();
+            sinh = x.sinh();
+            cosh = x.cosh();
+        }
         #[inline(always)]
         fn sign(self) -> Self {
             if self > 0.0 {
@@ -104,64 +131,8 @@ macro_rules! common {
             }
         }
         #[inline(always)]
-        fn abs(self) -> Self {
-            self.abs()
-        }
-        #[inline(always)]
-        fn floor(self) -> Self {
-            self.floor()
-        }
-        #[inline(always)]
-        fn ceil(self) -> Self {
-            self.ceil()
-        }
-        #[inline(always)]
-        fn round(self) -> Self {
-            self.round_ties_even()
-        }
-        #[inline(always)]
         fn is_finite(self) -> bool {
             self.abs() < $t::INFINITY
-        }
-        #[inline(always)]
-        fn sqrt(self) -> Self {
-            self.sqrt()
-        }
-        #[inline(always)]
-        fn rsqrt(self) -> Self {
-            1.0 / self.sqrt()
-        }
-        #[inline(always)]
-        fn sin_any(self) -> Self {
-            self.sin()
-        }
-        #[inline(always)]
-        fn cos_any(self) -> Self {
-            self.cos()
-        }
-        #[inline(always)]
-        fn tan(self) -> Self {
-            self.tan()
-        }
-        #[inline(always)]
-        fn asin(self) -> Self {
-            self.asin()
-        }
-        #[inline(always)]
-        fn acos(self) -> Self {
-            self.acos()
-        }
-        #[inline(always)]
-        fn atan(self) -> Self {
-            self.atan()
-        }
-        #[inline(always)]
-        fn sinh(self) -> Self {
-            self.sinh()
-        }
-        #[inline(always)]
-        fn cosh(self) -> Self {
-            self.cosh()
         }
         #[inline(always)]
         fn atan2(self, x: Self) -> Self {
@@ -188,6 +159,29 @@ macro_rules! common {
 
 impl Real for f32 {
     common!(f32);
+    methods! { f32, x:
+        exp<S> = exp::<S>(x);
+        exp_down<S> = exp_down::<S>(x);
+        exp_normal<S> = exp_normal::<S>(x);
+        expm1<S> = expm1::<S>(x);
+        log<S> = log::<S>(x);
+        log_common<S> = log_normal::<S>(x);
+        log1p<S> = log1p::<S>(x);
+        log1p_common<S> = log1p_common::<S>(x);
+        sin<S> = sin_cos::<S, 0>(x);
+        cos<S> = sin_cos::<S, 1>(x);
+        tanh<S> = tanh::<S>(x);
+        logistic<S> = logistic::<S>(x);
+        erf<S> = erf::<S>(x);
+        erf_inv<S> = erf_inv::<S>(x);
+        normal_cdf<S> = normal_cdf::<S>(x);
+        // The C functions round once from a wider type: asinh, acosh and atanh of the standard library are inaccurate in f32.
+        asinh = Real::asinh(f64::from(x)) as f32;
+        acosh = Real::acosh(f64::from(x)) as f32;
+        atanh = Real::atanh(f64::from(x)) as f32;
+        lgamma = lgamma64(f64::from(x)) as f32;
+        digamma = digamma64(f64::from(x)) as f32;
+    }
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn total<const P: usize>(parts: [f32; P]) -> f32 {
@@ -201,99 +195,18 @@ impl Real for f32 {
         fold_registers(parts, |a, b| unsafe { _mm_max_ps(b, a) })
     }
     #[inline(always)]
-    fn exp<S: Target>(self) -> f32 {
-        exp::<S>(self)
-    }
-    #[inline(always)]
-    fn exp_down<S: Target>(self) -> f32 {
-        exp_down::<S>(self)
-    }
-    #[inline(always)]
-    fn exp_normal<S: Target>(self) -> f32 {
-        exp_normal::<S>(self)
-    }
-    #[inline(always)]
-    fn expm1<S: Target>(self) -> f32 {
-        expm1::<S>(self)
-    }
-    #[inline(always)]
-    fn log<S: Target>(self) -> f32 {
-        log::<S>(self)
-    }
-    #[inline(always)]
-    fn log_common<S: Target>(self) -> f32 {
-        log_normal::<S>(self)
-    }
-    #[inline(always)]
     fn is_log_rare(self) -> bool {
         // One comparison: the bits of other numbers are below those of the least normal one, or above the largest.
         self.to_bits().wrapping_sub(f32::MIN_POSITIVE.to_bits())
             >= f32::INFINITY.to_bits() - f32::MIN_POSITIVE.to_bits()
     }
     #[inline(always)]
-    fn log1p<S: Target>(self) -> f32 {
-        log1p::<S>(self)
-    }
-    #[inline(always)]
-    fn log1p_common<S: Target>(self) -> f32 {
-        log1p_common::<S>(self)
-    }
-    #[inline(always)]
     fn is_log1p_rare(self) -> bool {
         !((self > -1.0) & (self < f32::INFINITY))
     }
     #[inline(always)]
-    fn sin<S: Target>(self) -> f32 {
-        sin_cos::<S, 0>(self)
-    }
-    #[inline(always)]
-    fn cos<S: Target>(self) -> f32 {
-        sin_cos::<S, 1>(self)
-    }
-    #[inline(always)]
     fn is_far(self) -> bool {
         (self.abs() > FAR) & (self.abs() < f32::INFINITY)
-    }
-    #[inline(always)]
-    fn tanh<S: Target>(self) -> f32 {
-        tanh::<S>(self)
-    }
-    // The C functions round once from a wider type: asinh, acosh and atanh of the standard library are inaccurate in f32.
-    #[inline(always)]
-    fn asinh(self) -> f32 {
-        Real::asinh(f64::from(self)) as f32
-    }
-    #[inline(always)]
-    fn acosh(self) -> f32 {
-        Real::acosh(f64::from(self)) as f32
-    }
-    #[inline(always)]
-    fn atanh(self) -> f32 {
-        Real::atanh(f64::from(self)) as f32
-    }
-    #[inline(always)]
-    fn logistic<S: Target>(self) -> f32 {
-        logistic::<S>(self)
-    }
-    #[inline(always)]
-    fn erf<S: Target>(self) -> f32 {
-        erf::<S>(self)
-    }
-    #[inline(always)]
-    fn erf_inv<S: Target>(self) -> f32 {
-        erf_inv::<S>(self)
-    }
-    #[inline(always)]
-    fn normal_cdf<S: Target>(self) -> f32 {
-        normal_cdf::<S>(self)
-    }
-    #[inline(always)]
-    fn lgamma(self) -> f32 {
-        lgamma64(f64::from(self)) as f32
-    }
-    #[inline(always)]
-    fn digamma(self) -> f32 {
-        digamma64(f64::from(self)) as f32
     }
     #[inline(always)]
     fn pow<S: Target>(self, exponent: f32) -> f32 {
@@ -303,98 +216,43 @@ impl Real for f32 {
 
 impl Real for f64 {
     common!(f64);
-    #[inline(always)]
-    fn exp<S: Target>(self) -> f64 {
-        self.exp()
-    }
-    #[inline(always)]
-    fn exp_down<S: Target>(self) -> f64 {
-        self.exp()
-    }
-    #[inline(always)]
-    fn exp_normal<S: Target>(self) -> f64 {
-        self.exp()
-    }
-    #[inline(always)]
-    fn expm1<S: Target>(self) -> f64 {
-        self.exp_m1()
-    }
-    #[inline(always)]
-    fn log<S: Target>(self) -> f64 {
-        self.ln()
-    }
-    #[inline(always)]
-    fn log_common<S: Target>(self) -> f64 {
-        self.ln()
+    methods! { f64, x:
+        exp<S> = x.exp();
+        exp_down<S> = x.exp();
+        exp_normal<S> = x.exp();
+        expm1<S> = x.exp_m1();
+        log<S> = x.ln();
+        log_common<S> = x.ln();
+        log1p<S> = x.ln_1p();
+        log1p_common<S> = x.ln_1p();
+        sin<S> = x.sin();
+        cos<S> = x.cos();
+        tanh<S> = x.tanh();
+        asinh = asinh64(x);
+        acosh = acosh64(x);
+        atanh = atanh64(x);
+        erf<S> = erf64(x);
+        erf_inv<S> = erf_inv64(x);
+        normal_cdf<S> = 0.5 * (erf64(x * std::f64::consts::FRAC_1_SQRT_2) + 1.0);
+        lgamma = lgamma64(x);
+        digamma = digamma64(x);
     }
     #[inline(always)]
     fn is_log_rare(self) -> bool {
         false
     }
     #[inline(always)]
-    fn log1p<S: Target>(self) -> f64 {
-        self.ln_1p()
-    }
-    #[inline(always)]
-    fn log1p_common<S: Target>(self) -> f64 {
-        self.ln_1p()
-    }
-    #[inline(always)]
     fn is_log1p_rare(self) -> bool {
         false
-    }
-    #[inline(always)]
-    fn sin<S: Target>(self) -> f64 {
-        self.sin()
-    }
-    #[inline(always)]
-    fn cos<S: Target>(self) -> f64 {
-        self.cos()
     }
     #[inline(always)]
     fn is_far(self) -> bool {
         false
     }
     #[inline(always)]
-    fn tanh<S: Target>(self) -> f64 {
-        self.tanh()
-    }
-    #[inline(always)]
-    fn asinh(self) -> f64 {
-        asinh64(self)
-    }
-    #[inline(always)]
-    fn acosh(self) -> f64 {
-        acosh64(self)
-    }
-    #[inline(always)]
-    fn atanh(self) -> f64 {
-        atanh64(self)
-    }
-    #[inline(always)]
     fn logistic<S: Target>(self) -> f64 {
         let z = (-self.abs()).exp();
         (if self < 0.0 { z } else { 1.0 }) / (1.0 + z)
-    }
-    #[inline(always)]
-    fn erf<S: Target>(self) -> f64 {
-        erf64(self)
-    }
-    #[inline(always)]
-    fn erf_inv<S: Target>(self) -> f64 {
-        erf_inv64(self)
-    }
-    #[inline(always)]
-    fn normal_cdf<S: Target>(self) -> f64 {
-        0.5 * (erf64(self * std::f64::consts::FRAC_1_SQRT_2) + 1.0)
-    }
-    #[inline(always)]
-    fn lgamma(self) -> f64 {
-        lgamma64(self)
-    }
-    #[inline(always)]
-    fn digamma(self) -> f64 {
-        digamma64(self)
     }
     #[inline(always)]
     fn pow<S: Target>(self, exponent: f64) -> f64 {

@@ -3,8 +3,9 @@
 // Coefficients keep all computed digits.
 #![allow(clippy::excessive_precision)]
 
+use super::double::{digamma64, erf64, erf_inv64, lgamma64};
 use super::*;
-use crate::simd::{Avx2, Portable};
+use crate::simd::{Avx2, Portable, Target};
 
 /// A sample of all f32 values of both signs, and special values.
 fn inputs() -> Vec<f32> {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dtype::{bf16, f16};
-use crate::simd::{with_isa, Isa};
+use crate::simd::on_each_isa;
 use crate::testing::{assert_close, tolerance, Random};
 
 fn close<T: Element>(name: &str, got: &[T], want: &[f64], scale: f64) {
@@ -88,18 +88,16 @@ fn check_rms<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
 
 #[test]
 fn floats_agree_with_the_definition_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(10);
-            // Odd numbers of rows, since two are computed together; columns beside the blocks that are.
-            for (rows, n) in [(128, 64), (1, 1), (7, 3), (300, 33), (91, 96), (20, 700), (3, 1024), (2, 5000)] {
-                check::<f32>(&mut random, rows, n);
-                check::<f64>(&mut random, rows, n);
-                check::<f16>(&mut random, rows, n);
-                check::<bf16>(&mut random, rows, n);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(10);
+        // Odd numbers of rows, since two are computed together; columns beside the blocks that are.
+        for (rows, n) in [(128, 64), (1, 1), (7, 3), (300, 33), (91, 96), (20, 700), (3, 1024), (2, 5000)] {
+            check::<f32>(&mut random, rows, n);
+            check::<f64>(&mut random, rows, n);
+            check::<f16>(&mut random, rows, n);
+            check::<bf16>(&mut random, rows, n);
+        }
+    });
 }
 
 #[test]
@@ -158,25 +156,23 @@ fn check_groups<T: FloatElement>(random: &mut Random, shape: GroupShape) {
 
 #[test]
 fn group_norms_agree_with_the_definition_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(11);
-            // The last two have several pieces per sample; fewer channels than lanes, as many, and more.
-            for [batch, positions, channels, groups] in [
-                [1, 1, 1, 1],
-                [3, 1, 6, 2],
-                [2, 5, 30, 5],
-                [2, 130, 64, 8],
-                [3, 70, 100, 4],
-                [2, 3000, 64, 64],
-                [1, 1100, 200, 1],
-            ] {
-                let shape = GroupShape { batch, positions, channels, groups };
-                check_groups::<f32>(&mut random, shape);
-                check_groups::<f64>(&mut random, shape);
-                check_groups::<f16>(&mut random, shape);
-                check_groups::<bf16>(&mut random, shape);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(11);
+        // The last two have several pieces per sample; fewer channels than lanes, as many, and more.
+        for [batch, positions, channels, groups] in [
+            [1, 1, 1, 1],
+            [3, 1, 6, 2],
+            [2, 5, 30, 5],
+            [2, 130, 64, 8],
+            [3, 70, 100, 4],
+            [2, 3000, 64, 64],
+            [1, 1100, 200, 1],
+        ] {
+            let shape = GroupShape { batch, positions, channels, groups };
+            check_groups::<f32>(&mut random, shape);
+            check_groups::<f64>(&mut random, shape);
+            check_groups::<f16>(&mut random, shape);
+            check_groups::<bf16>(&mut random, shape);
+        }
+    });
 }

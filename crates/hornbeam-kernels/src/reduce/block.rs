@@ -397,7 +397,7 @@ pub(crate) fn combine_moments<A: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{with_isa, Isa};
+    use crate::simd::on_each_isa;
     use crate::testing::Random;
 
     /// Computes moments of `[n, inner]` in blocks of `block` rows and parts of `height` rows.
@@ -433,61 +433,56 @@ mod tests {
 
     #[test]
     fn moments_of_rows_agree_with_two_passes() {
-        for isa in Isa::available() {
-            with_isa(isa, || {
-                let mut random = Random::new(5);
-                for (rows, n) in [(3, 1), (2, 7), (5, 64), (3, 96), (2, 1000)] {
-                    for offset in [0.0, 1e3] {
-                        let mut x = random.values::<f32>(rows * n);
-                        x.iter_mut().for_each(|v| *v += offset);
-                        let mut y = vec![0.0f64; rows * 2];
-                        let at = BlockExtent { columns: n, rows, before: 0, plane: 1 };
-                        let kernels = fold_kernels(BlockFold::Moments, DType::F32).unwrap();
-                        // SAFETY: the block is x; y holds two accumulators per row.
-                        unsafe { (kernels.rows)(x.as_ptr().cast(), at, y.as_mut_ptr().cast()) };
-                        for (row, y) in x.chunks_exact(n).zip(y.chunks_exact(2)) {
-                            let m = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
-                            let s = row.iter().map(|&x| (f64::from(x) - m).powi(2)).sum::<f64>();
-                            assert!((y[0] - m).abs() <= 1e-6 * (m.abs() + (s / n as f64).sqrt()), "{isa:?} {rows}x{n}");
-                            assert!((y[1] - s).abs() <= 4e-6 * s, "{isa:?} {rows}x{n}: {} for {s}", y[1]);
-                        }
+        on_each_isa(|isa| {
+            let mut random = Random::new(5);
+            for (rows, n) in [(3, 1), (2, 7), (5, 64), (3, 96), (2, 1000)] {
+                for offset in [0.0, 1e3] {
+                    let mut x = random.values::<f32>(rows * n);
+                    x.iter_mut().for_each(|v| *v += offset);
+                    let mut y = vec![0.0f64; rows * 2];
+                    let at = BlockExtent { columns: n, rows, before: 0, plane: 1 };
+                    let kernels = fold_kernels(BlockFold::Moments, DType::F32).unwrap();
+                    // SAFETY: the block is x; y holds two accumulators per row.
+                    unsafe { (kernels.rows)(x.as_ptr().cast(), at, y.as_mut_ptr().cast()) };
+                    for (row, y) in x.chunks_exact(n).zip(y.chunks_exact(2)) {
+                        let m = row.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
+                        let s = row.iter().map(|&x| (f64::from(x) - m).powi(2)).sum::<f64>();
+                        assert!((y[0] - m).abs() <= 1e-6 * (m.abs() + (s / n as f64).sqrt()), "{isa:?} {rows}x{n}");
+                        assert!((y[1] - s).abs() <= 4e-6 * s, "{isa:?} {rows}x{n}: {} for {s}", y[1]);
                     }
                 }
-            });
-        }
+            }
+        });
     }
 
     /// Comparison with two passes in float64. Bounds: 1e-6 of the mean plus the deviation for the mean, 4e-6 of the variance,
     /// and 1e-4 of it where the first element lies a thousand deviations from the mean.
     #[test]
     fn moments_agree_with_two_passes_also_far_from_zero() {
-        for isa in Isa::available() {
-            with_isa(isa, || {
-                let mut random = Random::new(3);
-                for (n, inner) in [(1, 5), (7, 1), (5000, 1), (333, 16), (1000, 60), (257, 64), (130, 100), (90, 1030)]
-                {
-                    for (offset, outlier) in [(0.0, false), (1e3, false), (1e3, true)] {
-                        let mut x = random.values::<f32>(n * inner);
-                        x.iter_mut().for_each(|v| *v = (*v + offset as f32).to_f64() as f32);
-                        if outlier {
-                            x[..inner].fill(0.0);
-                        }
-                        let [mean, variance] = moments(&x, n, inner, 100, 37);
-                        for c in 0..inner {
-                            let column: Vec<f64> = (0..n).map(|r| f64::from(x[r * inner + c])).collect();
-                            let m = column.iter().sum::<f64>() / n as f64;
-                            let v = column.iter().map(|x| (x - m) * (x - m)).sum::<f64>() / n as f64;
-                            assert!(
-                                (f64::from(mean[c]) - m).abs() <= 1e-6 * m.abs() + 1e-6 * v.sqrt(),
-                                "{isa:?} {n} {inner}"
-                            );
-                            let error = (f64::from(variance[c]) - v).abs();
-                            let bound = if outlier { 1e-4 } else { 4e-6 };
-                            assert!(error <= bound * v, "{isa:?} {n}x{inner} at {offset}: {} for {v}", variance[c]);
-                        }
+        on_each_isa(|isa| {
+            let mut random = Random::new(3);
+            for (n, inner) in [(1, 5), (7, 1), (5000, 1), (333, 16), (1000, 60), (257, 64), (130, 100), (90, 1030)] {
+                for (offset, outlier) in [(0.0, false), (1e3, false), (1e3, true)] {
+                    let mut x = random.values::<f32>(n * inner);
+                    x.iter_mut().for_each(|v| *v = (*v + offset as f32).to_f64() as f32);
+                    if outlier {
+                        x[..inner].fill(0.0);
+                    }
+                    let [mean, variance] = moments(&x, n, inner, 100, 37);
+                    for c in 0..inner {
+                        let column: Vec<f64> = (0..n).map(|r| f64::from(x[r * inner + c])).collect();
+                        let m = column.iter().sum::<f64>() / n as f64;
+                        let v = column.iter().map(|x| (x - m) * (x - m)).sum::<f64>() / n as f64;
+                        assert!(
+                            (f64::from(mean[c]) - m).abs() <= 1e-6 * m.abs() + 1e-6 * v.sqrt(),
+                            "{isa:?} {n} {inner}"
+                        );
+                        let error = (f64::from(variance[c]) - v).abs();
+                        let bound = if outlier { 1e-4 } else { 4e-6 };
+                        assert!(error <= bound * v, "{isa:?} {n}x{inner} at {offset}: {} for {v}", variance[c]);
                     }
                 }
-            });
-        }
+            }
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! Comparison of reductions with plain f64 loops, for every dtype, instruction set and number of threads.
 
 use super::*;
-use crate::simd::{with_isa, Isa};
+use crate::simd::on_each_isa;
 use crate::testing::Random;
 
 fn bytes<T: Element>(values: &[T]) -> &[u8] {
@@ -111,32 +111,30 @@ fn bytes_mut<T: Element>(values: &mut [T]) -> &mut [u8] {
 
 #[test]
 fn every_reduction_on_every_dtype_and_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for dtype in DType::ALL {
-                for op in Reduce::ALL.into_iter().filter(|op| op.supports(dtype)) {
-                    for (shape, axes) in [
-                        (vec![7], vec![0]),
-                        (vec![1000], vec![0]),
-                        (vec![9001], vec![0]),
-                        (vec![6, 10], vec![1]),
-                        (vec![5, 130], vec![1]),
-                        (vec![333, 10], vec![0]),
-                        (vec![100, 64], vec![0]),
-                        (vec![4, 9, 7], vec![1]),
-                        (vec![4, 9, 7], vec![0, 2]),
-                        (vec![3, 4, 5, 6], vec![0, 2]),
-                        (vec![3, 4, 5, 6], vec![1, 3]),
-                        (vec![3, 1, 5], vec![]),
-                        (vec![3, 1, 5], vec![1]),
-                        (vec![2, 3], vec![0, 1]),
-                    ] {
-                        dispatch!(dtype, T => check::<T>(op, &shape, &axes));
-                    }
+    on_each_isa(|_| {
+        for dtype in DType::ALL {
+            for op in Reduce::ALL.into_iter().filter(|op| op.supports(dtype)) {
+                for (shape, axes) in [
+                    (vec![7], vec![0]),
+                    (vec![1000], vec![0]),
+                    (vec![9001], vec![0]),
+                    (vec![6, 10], vec![1]),
+                    (vec![5, 130], vec![1]),
+                    (vec![333, 10], vec![0]),
+                    (vec![100, 64], vec![0]),
+                    (vec![4, 9, 7], vec![1]),
+                    (vec![4, 9, 7], vec![0, 2]),
+                    (vec![3, 4, 5, 6], vec![0, 2]),
+                    (vec![3, 4, 5, 6], vec![1, 3]),
+                    (vec![3, 1, 5], vec![]),
+                    (vec![3, 1, 5], vec![1]),
+                    (vec![2, 3], vec![0, 1]),
+                ] {
+                    dispatch!(dtype, T => check::<T>(op, &shape, &axes));
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 #[test]
@@ -163,42 +161,32 @@ fn extrema_see_nan_and_infinities_in_any_place() {
     let extremum = |op: Reduce, values: &mut dyn Iterator<Item = f32>| {
         values.reduce(|a, b| combine(op, f64::from(a), f64::from(b)) as f32).expect("a value")
     };
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for (rows, columns) in [(3, 40), (5, 1100), (19, 130), (16, 64), (40, 3)] {
-                let n = rows * columns;
-                let finite: Vec<f32> = Random::new(n as u64).values(n);
-                // Infinities of both signs add up to NaN, too.
-                for special in [vec![], vec![f32::INFINITY], vec![f32::INFINITY, f32::NEG_INFINITY], vec![f32::NAN]] {
-                    for place in [0, columns - 1, n / 2, n - 2] {
-                        let mut x = finite.clone();
-                        x[place..].iter_mut().zip(&special).for_each(|(x, special)| *x = *special);
-                        for op in [Reduce::Max, Reduce::Min] {
-                            let (mut of_rows, mut of_columns) = (vec![0.0f32; rows], vec![0.0f32; columns]);
-                            reduce(&pool, op, DType::F32, bytes(&x), &[rows, columns], &[1], bytes_mut(&mut of_rows));
-                            reduce(
-                                &pool,
-                                op,
-                                DType::F32,
-                                bytes(&x),
-                                &[rows, columns],
-                                &[0],
-                                bytes_mut(&mut of_columns),
-                            );
-                            let same = |a: f32, b: f32| a == b || a.is_nan() && b.is_nan();
-                            for (row, y) in x.chunks(columns).zip(of_rows) {
-                                assert!(same(y, extremum(op, &mut row.iter().copied())), "{op:?} {special:?} {place}");
-                            }
-                            for (j, y) in of_columns.into_iter().enumerate() {
-                                let mut column = x.iter().skip(j).step_by(columns).copied();
-                                assert!(same(y, extremum(op, &mut column)), "{op:?} {special:?} {place} column {j}");
-                            }
+    on_each_isa(|_| {
+        for (rows, columns) in [(3, 40), (5, 1100), (19, 130), (16, 64), (40, 3)] {
+            let n = rows * columns;
+            let finite: Vec<f32> = Random::new(n as u64).values(n);
+            // Infinities of both signs add up to NaN, too.
+            for special in [vec![], vec![f32::INFINITY], vec![f32::INFINITY, f32::NEG_INFINITY], vec![f32::NAN]] {
+                for place in [0, columns - 1, n / 2, n - 2] {
+                    let mut x = finite.clone();
+                    x[place..].iter_mut().zip(&special).for_each(|(x, special)| *x = *special);
+                    for op in [Reduce::Max, Reduce::Min] {
+                        let (mut of_rows, mut of_columns) = (vec![0.0f32; rows], vec![0.0f32; columns]);
+                        reduce(&pool, op, DType::F32, bytes(&x), &[rows, columns], &[1], bytes_mut(&mut of_rows));
+                        reduce(&pool, op, DType::F32, bytes(&x), &[rows, columns], &[0], bytes_mut(&mut of_columns));
+                        let same = |a: f32, b: f32| a == b || a.is_nan() && b.is_nan();
+                        for (row, y) in x.chunks(columns).zip(of_rows) {
+                            assert!(same(y, extremum(op, &mut row.iter().copied())), "{op:?} {special:?} {place}");
+                        }
+                        for (j, y) in of_columns.into_iter().enumerate() {
+                            let mut column = x.iter().skip(j).step_by(columns).copied();
+                            assert!(same(y, extremum(op, &mut column)), "{op:?} {special:?} {place} column {j}");
                         }
                     }
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 #[test]
@@ -252,17 +240,15 @@ fn check_arg<T: Element>(shape: &[usize], axis: usize) {
 
 #[test]
 fn arg_reductions_return_the_first_extremum() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            for dtype in DType::ALL {
-                for (shape, axis) in
-                    [(vec![5], 0), (vec![300], 0), (vec![7, 10], 1), (vec![40, 100], 0), (vec![3, 33, 70], 1)]
-                {
-                    dispatch!(dtype, T => check_arg::<T>(&shape, axis));
-                }
+    on_each_isa(|_| {
+        for dtype in DType::ALL {
+            for (shape, axis) in
+                [(vec![5], 0), (vec![300], 0), (vec![7, 10], 1), (vec![40, 100], 0), (vec![3, 33, 70], 1)]
+            {
+                dispatch!(dtype, T => check_arg::<T>(&shape, axis));
             }
-        });
-    }
+        }
+    });
     check_arg::<f32>(&[3, 50, 2000], 1);
     check_arg::<f32>(&[2, 100_000], 1);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dtype::Element;
-use crate::simd::{with_isa, Isa};
+use crate::simd::on_each_isa;
 use crate::testing::Random;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -157,37 +157,32 @@ fn same_bits<T: Element>(a: &[Vec<T>], b: &[Vec<T>]) -> bool {
 
 #[test]
 fn outputs_and_gradients_agree_on_every_instruction_set_and_number_of_threads() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(31);
-            for kind in [Kind::Lstm, Kind::Gru] {
-                for extents in [[1, 1, 1], [3, 5, 7], [17, 4, 16], [33, 3, 20], [2, 6, 33], [8, 2, 130]] {
-                    for (reverse, masked) in [(false, false), (true, false), (false, true), (true, true)] {
-                        let (case, from) = case(&mut random, kind, extents, reverse, masked);
-                        let wide = run::<f64>(&case, &from, 1);
-                        let narrow = run::<f32>(&case, &from, 1);
-                        let case_name = format!("{kind:?} {extents:?} reverse={reverse} masked={masked}");
-                        assert!(furthest(&wide[0], &case.by_definition().0) < 1e-13, "{case_name}");
-                        for (i, (narrow, wide)) in narrow.iter().zip(&wide).enumerate() {
-                            // Sums of a hundred terms about 1, through a few steps.
-                            let error = furthest(narrow, wide);
-                            assert!(error < 2e-5, "{case_name}: result {i} is off by {error}");
-                        }
-                        for threads in [2, 3, 8] {
-                            assert!(
-                                same_bits(&run::<f32>(&case, &from, threads), &narrow),
-                                "{case_name}, {threads} threads"
-                            );
-                            assert!(
-                                same_bits(&run::<f64>(&case, &from, threads), &wide),
-                                "{case_name}, {threads} threads"
-                            );
-                        }
+    on_each_isa(|_| {
+        let mut random = Random::new(31);
+        for kind in [Kind::Lstm, Kind::Gru] {
+            for extents in [[1, 1, 1], [3, 5, 7], [17, 4, 16], [33, 3, 20], [2, 6, 33], [8, 2, 130]] {
+                for (reverse, masked) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let (case, from) = case(&mut random, kind, extents, reverse, masked);
+                    let wide = run::<f64>(&case, &from, 1);
+                    let narrow = run::<f32>(&case, &from, 1);
+                    let case_name = format!("{kind:?} {extents:?} reverse={reverse} masked={masked}");
+                    assert!(furthest(&wide[0], &case.by_definition().0) < 1e-13, "{case_name}");
+                    for (i, (narrow, wide)) in narrow.iter().zip(&wide).enumerate() {
+                        // Sums of a hundred terms about 1, through a few steps.
+                        let error = furthest(narrow, wide);
+                        assert!(error < 2e-5, "{case_name}: result {i} is off by {error}");
+                    }
+                    for threads in [2, 3, 8] {
+                        assert!(
+                            same_bits(&run::<f32>(&case, &from, threads), &narrow),
+                            "{case_name}, {threads} threads"
+                        );
+                        assert!(same_bits(&run::<f64>(&case, &from, threads), &wide), "{case_name}, {threads} threads");
                     }
                 }
             }
-        });
-    }
+        }
+    });
 }
 
 #[test]

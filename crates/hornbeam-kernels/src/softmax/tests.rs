@@ -1,6 +1,6 @@
 use super::*;
 use crate::dtype::{bf16, f16};
-use crate::simd::{with_isa, Isa};
+use crate::simd::on_each_isa;
 use crate::testing::{assert_close, tolerance, Random};
 
 struct Want {
@@ -82,17 +82,15 @@ fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
 
 #[test]
 fn floats_agree_with_the_definition_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(9);
-            for (rows, n) in [(128, 10), (1, 1), (3, 16), (5, 1000), (2, 5001), (700, 7), (9, 33)] {
-                check::<f32>(&mut random, rows, n);
-                check::<f64>(&mut random, rows, n);
-                check::<f16>(&mut random, rows, n);
-                check::<bf16>(&mut random, rows, n);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(9);
+        for (rows, n) in [(128, 10), (1, 1), (3, 16), (5, 1000), (2, 5001), (700, 7), (9, 33)] {
+            check::<f32>(&mut random, rows, n);
+            check::<f64>(&mut random, rows, n);
+            check::<f16>(&mut random, rows, n);
+            check::<bf16>(&mut random, rows, n);
+        }
+    });
 }
 
 #[test]

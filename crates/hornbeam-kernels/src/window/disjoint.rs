@@ -6,7 +6,7 @@ use crate::multiversion;
 use std::ops::Range;
 
 /// Returns true if channels leave vectors empty that rows of windows fill.
-pub(super) fn suits(shape: &PoolShape) -> bool {
+pub(super) fn is_preferred(shape: &PoolShape) -> bool {
     shape.window[2] <= shape.strides[2] && shape.channels < LANES
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dtype::{bf16, f16, DType};
-use crate::simd::{with_isa, Isa};
+use crate::simd::on_each_isa;
 use crate::testing::Random;
 
 fn shape(random: &mut Random) -> PoolShape {
@@ -129,21 +129,19 @@ fn check<T: PoolElement>(random: &mut Random, shape: &PoolShape) {
 
 #[test]
 fn all_dtypes_agree_with_the_definition_on_every_instruction_set() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(8);
-            for _ in 0..25 {
-                let shape = shape(&mut random);
-                check::<f32>(&mut random, &shape);
-                check::<f64>(&mut random, &shape);
-                check::<f16>(&mut random, &shape);
-                check::<bf16>(&mut random, &shape);
-                check::<i8>(&mut random, &shape);
-                check::<i32>(&mut random, &shape);
-                check::<u64>(&mut random, &shape);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(8);
+        for _ in 0..25 {
+            let shape = shape(&mut random);
+            check::<f32>(&mut random, &shape);
+            check::<f64>(&mut random, &shape);
+            check::<f16>(&mut random, &shape);
+            check::<bf16>(&mut random, &shape);
+            check::<i8>(&mut random, &shape);
+            check::<i32>(&mut random, &shape);
+            check::<u64>(&mut random, &shape);
+        }
+    });
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::super::tests::{check, same, valid};
 use super::super::*;
-use super::{suits_forward, suits_input_grad, suits_kernel_grad};
-use crate::simd::{with_isa, Isa};
+use super::{is_preferred_for_forward, is_preferred_for_input_grad, is_preferred_for_kernel_grad};
+use crate::simd::{on_each_isa, with_isa, Isa};
 use crate::testing::Random;
 
 /// First layers of real networks, smaller: several strips, strides above and below the extent of the kernel.
@@ -30,10 +30,8 @@ fn first_layers() -> [ConvShape; 11] {
 fn input_gradients_of_first_layers() {
     let mut random = Random::new(21);
     for shape in first_layers() {
-        assert!(suits_input_grad(&shape), "{shape:?}");
-        for isa in Isa::available() {
-            with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));
-        }
+        assert!(is_preferred_for_input_grad(&shape), "{shape:?}");
+        on_each_isa(|_| check::<f32>(&mut random, &shape, 2e-6));
         check::<f64>(&mut random, &shape, 3e-15);
     }
 }
@@ -45,10 +43,11 @@ fn last_layers() {
     // Padding beyond the kernel: positions without any tap.
     let padded = ConvShape { pad: [0, 3, 4], output: [1, 14, 15], ..same(1, 10, 3, 1, [16, 2]) };
     for shape in [same(2, 30, 3, 1, [64, 1]), same(3, 21, 3, 1, [48, 12]), valid(1, 12, 5, [17, 4]), narrow, padded] {
-        assert!(suits_forward(&shape) && (suits_kernel_grad(&shape) || shape == padded), "{shape:?}");
-        for isa in Isa::available() {
-            with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));
-        }
+        assert!(
+            is_preferred_for_forward(&shape) && (is_preferred_for_kernel_grad(&shape) || shape == padded),
+            "{shape:?}"
+        );
+        on_each_isa(|_| check::<f32>(&mut random, &shape, 2e-6));
         check::<f64>(&mut random, &shape, 3e-15);
     }
 }

@@ -5,7 +5,7 @@
 //! has a copy for each channel of a group, in the lanes of all outputs of the group: each is a tap more. Few taps read the
 //! tensors in place.
 
-mod halves;
+mod bf16_tensors;
 mod in_place;
 mod patches;
 mod storage;
@@ -35,7 +35,7 @@ const FEW_TAPS: usize = 9;
 const WIDEST_GROUP: usize = 8;
 
 /// Returns true for groups of one channel, or of few.
-pub(super) fn suits(shape: &ConvShape) -> bool {
+pub(super) fn supports(shape: &ConvShape) -> bool {
     let channels = shape.group_in();
     shape.groups > 1 && channels == shape.group_out() && channels.is_power_of_two() && channels <= WIDEST_GROUP
 }
@@ -56,12 +56,12 @@ impl Placement {
 /// Returns true if tensors of 16-bit floats are converted row by row, not as a whole.
 pub(super) fn converts_rows(shape: &ConvShape) -> bool {
     let flat = [shape.input[0], shape.kernel[0], shape.output[0]] == [1; 3];
-    flat && suits(shape) && shape.group_in() == 1
+    flat && supports(shape) && shape.group_in() == 1
 }
 
 /// Returns true if an elementwise program can be fused into a convolution of `f32` and `f64`.
 pub(super) fn can_fuse<E: Real>(shape: &ConvShape) -> bool {
-    suits(shape) && shape.group_in() == 1 && reads_in_place(E::depthwise(), &Geometry::forward(shape))
+    supports(shape) && shape.group_in() == 1 && reads_in_place(E::depthwise(), &Geometry::forward(shape))
 }
 
 /// Returns true if groups of one channel are read in place.
@@ -173,10 +173,10 @@ fn correlate<E: Real, T: Element + Plain>(
     let (kernels, geometry) = (patches.kernels, &patches.geometry);
     match storage {
         Storage::Narrow(_)
-            if is_bf16::<E, T>() && halves::suits(f32::depthwise(), geometry, &cast_epilogue(epilogue)) =>
+            if is_bf16::<E, T>() && bf16_tensors::supports(f32::depthwise(), geometry, &cast_epilogue(epilogue)) =>
         {
             let (x, w, y, epilogue) = (cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue));
-            halves::correlate(pool, f32::depthwise(), geometry, placement, batch, x, w, y, epilogue);
+            bf16_tensors::correlate(pool, f32::depthwise(), geometry, placement, batch, x, w, y, epilogue);
         }
         Storage::Same if patches.group > 1 || !reads_in_place(kernels, geometry) => {
             correlate_patches(pool, patches, placement, batch, cast(x), w, cast_mut(y), epilogue);

@@ -5,7 +5,7 @@ use crate::dtype::{bf16, f16};
 use crate::gemm::{Activation, Epilogue};
 use crate::pool::ThreadPool;
 use crate::scratch::Scratch;
-use crate::simd::{with_isa, Isa};
+use crate::simd::{on_each_isa, with_isa, Isa};
 use crate::testing::Random;
 
 /// Kernels of each size and stride, with whole and partial blocks of channels, tiles and borders.
@@ -37,9 +37,7 @@ fn shapes() -> Vec<ConvShape> {
 fn depthwise_convolutions_agree_with_the_definition() {
     let mut random = Random::new(11);
     for shape in shapes() {
-        for isa in Isa::available() {
-            with_isa(isa, || check::<f32>(&mut random, &shape, 2e-6));
-        }
+        on_each_isa(|_| check::<f32>(&mut random, &shape, 2e-6));
         check::<f64>(&mut random, &shape, 3e-15);
         check::<bf16>(&mut random, &shape, 1.0 / 256.0);
     }
@@ -78,12 +76,10 @@ fn rows_are_converted_without_loss<T: ConvElement + Half>() {
 
 #[test]
 fn sixteen_bit_floats_have_the_bits_of_rounded_floats() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            rows_are_converted_without_loss::<f16>();
-            rows_are_converted_without_loss::<bf16>();
-        });
-    }
+    on_each_isa(|_| {
+        rows_are_converted_without_loss::<f16>();
+        rows_are_converted_without_loss::<bf16>();
+    });
 }
 
 #[test]

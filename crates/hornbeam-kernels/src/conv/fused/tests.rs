@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::conv::tests::{same, valid};
-use crate::simd::{with_isa, Isa};
+use crate::conv::{conv_forward, conv_input_grad, conv_kernel_grad, MASKED};
+use crate::dtype::Element;
+use crate::gemm::Activation;
+use crate::simd::on_each_isa;
 use crate::testing::Random;
 use crate::window::{max_pool, PoolShape};
 
@@ -159,32 +162,28 @@ fn shapes() -> Vec<ConvShape> {
 
 #[test]
 fn fused_pooling_agrees_with_separate_operations() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(21);
-            for shape in shapes() {
-                check_forward::<f32>(&mut random, &shape);
-                check_forward::<f64>(&mut random, &shape);
-                check_forward::<bf16>(&mut random, &shape);
-                check_forward::<i32>(&mut random, &shape);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(21);
+        for shape in shapes() {
+            check_forward::<f32>(&mut random, &shape);
+            check_forward::<f64>(&mut random, &shape);
+            check_forward::<bf16>(&mut random, &shape);
+            check_forward::<i32>(&mut random, &shape);
+        }
+    });
 }
 
 #[test]
 fn fused_backward_pass_agrees_with_its_parts() {
-    for isa in Isa::available() {
-        with_isa(isa, || {
-            let mut random = Random::new(22);
-            for shape in shapes() {
-                check_backward::<f32>(&mut random, &shape);
-                check_backward::<f64>(&mut random, &shape);
-                check_backward::<bf16>(&mut random, &shape);
-                check_backward::<i32>(&mut random, &shape);
-            }
-        });
-    }
+    on_each_isa(|_| {
+        let mut random = Random::new(22);
+        for shape in shapes() {
+            check_backward::<f32>(&mut random, &shape);
+            check_backward::<f64>(&mut random, &shape);
+            check_backward::<bf16>(&mut random, &shape);
+            check_backward::<i32>(&mut random, &shape);
+        }
+    });
 }
 
 #[test]

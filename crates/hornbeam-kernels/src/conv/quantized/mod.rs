@@ -11,7 +11,7 @@ mod windows;
 use std::ops::Range;
 
 use super::ConvShape;
-use crate::gemm::quads::{kernel, pack_panel, panel_len, panel_width, Panel, Rows, MAX_STEPS, WIDTH};
+use crate::gemm::int8_dot::{kernel, pack_panel, panel_len, panel_width, Panel, Rows, MAX_STEPS, WIDTH};
 use crate::gemm::FusedEpilogue;
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};

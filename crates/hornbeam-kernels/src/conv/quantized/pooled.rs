@@ -2,7 +2,7 @@
 //! of the smallest where the scale is negative. So only one of four is scaled and rounded.
 
 use crate::conv::ConvShape;
-use crate::gemm::quads::WIDTH;
+use crate::gemm::int8_dot::WIDTH;
 use crate::multiversion;
 
 /// Channels that are compared at once.

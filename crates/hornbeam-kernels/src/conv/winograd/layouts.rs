@@ -1,4 +1,4 @@
-//! Layout of points as floats; `super::rounded` has the layouts of pairs.
+//! Layout of points as floats; `super::bf16_pairs` has the layouts of pairs.
 
 use super::lanes::Lanes;
 use super::traits::{Layout, Points};

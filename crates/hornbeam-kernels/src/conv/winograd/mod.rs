@@ -13,6 +13,8 @@
 //! README shows the loop levels.
 
 mod backward;
+#[cfg(target_arch = "x86_64")]
+mod bf16_pairs;
 mod forward;
 mod lanes;
 mod layouts;
@@ -20,8 +22,6 @@ mod pixels;
 mod points;
 mod prefetch;
 mod products;
-#[cfg(target_arch = "x86_64")]
-mod rounded;
 mod stationary;
 mod traits;
 mod transforms;
@@ -59,7 +59,7 @@ pub(super) fn supports(shape: &ConvShape) -> bool {
 }
 
 /// Returns true if the algorithm is supported and faster than the direct one.
-pub(super) fn suits(shape: &ConvShape) -> bool {
+pub(super) fn is_preferred(shape: &ConvShape) -> bool {
     supports(shape)
         && (16..=512).contains(&shape.in_channels)
         && (16..=512).contains(&shape.out_channels)

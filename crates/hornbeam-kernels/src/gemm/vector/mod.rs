@@ -6,7 +6,7 @@
 #[cfg(target_arch = "aarch64")]
 mod arm;
 #[cfg(target_arch = "x86_64")]
-mod halves;
+mod bf16_halves;
 #[cfg(not(target_arch = "wasm32"))]
 mod portable;
 #[cfg(target_arch = "wasm32")]
@@ -17,7 +17,7 @@ mod x86;
 #[cfg(target_arch = "aarch64")]
 pub(crate) use arm::{F32x4, F64x2};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use halves::Halves;
+pub(crate) use bf16_halves::Halves;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use portable::Lanes;
 #[cfg(target_arch = "wasm32")]

@@ -8,10 +8,10 @@ mod gradients;
 mod outputs;
 mod patches;
 
+#[cfg(target_arch = "x86_64")]
+use super::bf16_pairs::{pairs, Both, Channels, Tiles};
 use super::layouts::Floats;
 use super::points::{points_to_taps, taps_to_points, Taps};
-#[cfg(target_arch = "x86_64")]
-use super::rounded::{pairs, Both, Channels, Tiles};
 use super::traits::{CarriedRows, Image, Layout, OutputEpilogue, Points, Sink, Source, Transforms};
 use crate::dtype::bf16;
 use crate::simd::by_isa;

@@ -11,7 +11,7 @@ use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};
 
 /// Returns true if this module computes the convolution.
-pub(super) fn suits(shape: &ConvShape, dtype: DType) -> bool {
+pub(super) fn is_preferred(shape: &ConvShape, dtype: DType) -> bool {
     dtype == DType::BF16 && has_native_bfloat16() && select_algorithm(shape, DType::F32) == Algorithm::Winograd
 }
 

@@ -7,7 +7,7 @@ use super::{columns, direct, kernel_grad, patches, select_algorithm, Algorithm, 
 use crate::dtype::half::{narrow, narrow_slice, widen};
 use crate::dtype::{bf16, DType};
 use crate::gemm::types::Kernels;
-use crate::gemm::{gemm, pairs, Epilogue, Mat};
+use crate::gemm::{dpbf16, gemm, Epilogue, Mat};
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Scratch};
 
@@ -25,8 +25,8 @@ pub(super) fn forward_plan(shape: &ConvShape, dtype: DType, accumulate: bool) ->
     kernels(dtype)?;
     match select_algorithm(shape, DType::F32) {
         Algorithm::Product { rows, inner } => Some(Plan::Product { rows, inner, patches: false }),
-        Algorithm::Direct if columns::suits_forward(shape) => None,
-        Algorithm::Direct if patches::suits(shape) => {
+        Algorithm::Direct if columns::is_preferred_for_forward(shape) => None,
+        Algorithm::Direct if patches::is_preferred(shape) => {
             Some(Plan::Product { rows: patches::rows(shape), inner: patches::inner(shape), patches: true })
         }
         Algorithm::Direct => (shape.group_in() > 1 && !accumulate).then_some(Plan::Direct),
@@ -39,7 +39,7 @@ pub(super) fn input_grad_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> {
     kernels(dtype)?;
     match select_algorithm(shape, DType::F32) {
         Algorithm::Product { rows, inner } => Some(Plan::Product { rows, inner, patches: false }),
-        Algorithm::Direct if columns::suits_input_grad(shape) => None,
+        Algorithm::Direct if columns::is_preferred_for_input_grad(shape) => None,
         Algorithm::Direct => (shape.group_out() > 1).then_some(Plan::Direct),
         _ => None,
     }
@@ -50,14 +50,14 @@ pub(super) fn kernel_grad_plan(shape: &ConvShape, dtype: DType) -> Option<Plan> 
     kernels(dtype)?;
     match select_algorithm(shape, DType::F32) {
         Algorithm::Product { rows, inner } => Some(Plan::Product { rows, inner, patches: false }),
-        Algorithm::Direct if columns::suits_kernel_grad(shape) => None,
+        Algorithm::Direct if columns::is_preferred_for_kernel_grad(shape) => None,
         Algorithm::Direct => (shape.batch > 1).then_some(Plan::Direct),
         _ => None,
     }
 }
 
 fn kernels(dtype: DType) -> Option<&'static Kernels<f32>> {
-    (dtype == DType::BF16).then(pairs::kernels)?
+    (dtype == DType::BF16).then(dpbf16::kernels)?
 }
 
 fn expect_kernels() -> &'static Kernels<f32> {
@@ -91,7 +91,7 @@ impl<'a> Channels<'a> {
         'a: 'b,
     {
         self.in_place.unwrap_or_else(|| {
-            pairs::pair_rows(pool, self.count, self.values, copy);
+            dpbf16::pair_rows(pool, self.count, self.values, copy);
             copy
         })
     }
@@ -122,7 +122,7 @@ pub(super) fn forward(
         let bias_len = epilogue.bias.map_or(0, <[bf16]>::len);
         let (taps, bias, copy) = local.take3::<f32, f32, f32>(shape.taps() * half * columns, bias_len, x.copy_len());
         for (w, taps) in w.chunks(channels * columns).zip(taps.chunks_mut(half * columns)) {
-            pairs::interleave_neighbors(pool, columns, w, taps);
+            dpbf16::interleave_neighbors(pool, columns, w, taps);
         }
         if let Some(values) = epilogue.bias {
             widen(pool, values, bias);
@@ -182,8 +182,8 @@ pub(super) fn kernel_grad(
     let [image, result] = [x.len(), dy.len()].map(|len| len / shape.batch);
     with_local(|local| {
         let (x_pairs, dy_pairs, sums) = local.take3::<f32, f32, f32>(pairs * image, pairs * result, dw.len());
-        pairs::interleave_neighbors(pool, image, x, x_pairs);
-        pairs::interleave_neighbors(pool, result, dy, dy_pairs);
+        dpbf16::interleave_neighbors(pool, image, x, x_pairs);
+        dpbf16::interleave_neighbors(pool, result, dy, dy_pairs);
         let (shape, grad) = (ConvShape { batch: pairs, ..*shape }, OutputGrad::Plain(&*dy_pairs));
         kernel_grad::kernel_grad(expect_kernels(), pool, &shape, x_pairs, grad, sums, None, scratch);
         narrow(pool, sums, dw);

@@ -12,7 +12,7 @@ use crate::scratch::with_local;
 use std::ptr::null;
 
 /// Returns true if there are kernels for the shape.
-pub(super) fn suits(kernels: &Depthwise<f32>, geometry: &Geometry, epilogue: &Epilogue<f32>) -> bool {
+pub(super) fn supports(kernels: &Depthwise<f32>, geometry: &Geometry, epilogue: &Epilogue<f32>) -> bool {
     !kernels.halves.is_empty() && is_few(geometry) && geometry.channels >= 2 * kernels.lanes && !epilogue.accumulate
 }
 
