@@ -165,8 +165,23 @@ class SpatialDropout1D(_SpatialDropout):
         super().__init__(rate, seed, name, dtype)
 
 
+class _ImageDropout(_SpatialDropout):
+    """Spatial dropout of images and volumes, whose channels can be first."""
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: DTypePolicyLike | None = None,
+    ) -> None:
+        super().__init__(rate, seed, name, dtype)
+        self.data_format = standard_data_format(data_format)
+
+
 @exported("keras.layers")
-class SpatialDropout2D(_SpatialDropout):
+class SpatialDropout2D(_ImageDropout):
     """Drop whole channels of images in training.
 
     Args:
@@ -189,20 +204,9 @@ class SpatialDropout2D(_SpatialDropout):
 
     rank = 2
 
-    def __init__(
-        self,
-        rate: float,
-        data_format: str | None = None,
-        seed: int | None = None,
-        name: str | None = None,
-        dtype: DTypePolicyLike | None = None,
-    ) -> None:
-        super().__init__(rate, seed, name, dtype)
-        self.data_format = standard_data_format(data_format)
-
 
 @exported("keras.layers")
-class SpatialDropout3D(_SpatialDropout):
+class SpatialDropout3D(_ImageDropout):
     """Drop whole channels of volumes in training.
 
     Args:
@@ -224,17 +228,6 @@ class SpatialDropout3D(_SpatialDropout):
     """
 
     rank = 3
-
-    def __init__(
-        self,
-        rate: float,
-        data_format: str | None = None,
-        seed: int | None = None,
-        name: str | None = None,
-        dtype: DTypePolicyLike | None = None,
-    ) -> None:
-        super().__init__(rate, seed, name, dtype)
-        self.data_format = standard_data_format(data_format)
 
 
 @exported("keras.layers")

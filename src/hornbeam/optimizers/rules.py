@@ -322,8 +322,25 @@ class Lion(Optimizer):
         _running_mean(momentum, gradient, self.beta_2)
 
 
+class _TwoMoments(Optimizer):
+    """Base of rules with running means of the gradient and of its size."""
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = _fraction("beta_1", beta_1)
+        self.beta_2 = _fraction("beta_2", beta_2)
+        self.epsilon = epsilon
+
+
 @exported(MODULE)
-class Adam(Optimizer):
+class Adam(_TwoMoments):
     """Running means of the gradient and of its square, corrected for their start at zero.
 
         m <- beta_1 * m + (1 - beta_1) * g;  v <- beta_2 * v + (1 - beta_2) * g**2
@@ -370,10 +387,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = _fraction("beta_1", beta_1)
-        self.beta_2 = _fraction("beta_2", beta_2)
-        self.epsilon = epsilon
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **kwargs)
         self.amsgrad = amsgrad
 
     def slots(self) -> Sequence[dict[str, float]]:
@@ -443,7 +457,7 @@ class AdamW(Adam):
 
 
 @exported(MODULE)
-class Adamax(Optimizer):
+class Adamax(_TwoMoments):
     """Adam with the largest recent gradient instead of the root mean square.
 
         m <- beta_1 * m + (1 - beta_1) * g;  u <- max(beta_2 * u, |g|)
@@ -479,19 +493,6 @@ class Adamax(Optimizer):
     Source: Kingma & Ba 2015, section 7.1, https://arxiv.org/abs/1412.6980.
     """
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = _fraction("beta_1", beta_1)
-        self.beta_2 = _fraction("beta_2", beta_2)
-        self.epsilon = epsilon
-
     def slots(self) -> Sequence[dict[str, float]]:
         return [{"momentum": 0.0, "norm": 0.0}]
 
@@ -505,7 +506,7 @@ class Adamax(Optimizer):
 
 
 @exported(MODULE)
-class Nadam(Optimizer):
+class Nadam(_TwoMoments):
     """Adam with Nesterov's momentum, whose strength u(t) = beta_1 * (1 - 0.96**t / 2) grows.
 
         m, v as in Adam;  U(t) = u(1) * ... * u(t)
@@ -541,19 +542,6 @@ class Nadam(Optimizer):
 
     Source: Dozat 2015, https://cs229.stanford.edu/proj2015/054_report.pdf.
     """
-
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1 = _fraction("beta_1", beta_1)
-        self.beta_2 = _fraction("beta_2", beta_2)
-        self.epsilon = epsilon
 
     def slots(self) -> Sequence[dict[str, float]]:
         return [{"momentum": 0.0, "velocity": 0.0}]
