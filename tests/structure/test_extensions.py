@@ -78,12 +78,12 @@ def named_extensions(path: Path) -> Iterator[str]:
 
 
 def test_the_library_leads_to_extensions_by_its_doors_alone() -> None:
-    found = {
+    named = {
         path.relative_to(SOURCES).as_posix(): set(named_extensions(path))
         for path in sorted((SOURCES / "hornbeam").rglob("*.py*"))
         if path.suffix in (".py", ".pyi")
     }
-    assert {path: modules for path, modules in found.items() if modules} == DOORS
+    assert {path: modules for path, modules in named.items() if modules} == DOORS
 
 
 def imported_names(path: Path) -> Iterator[tuple[str, str]]:
