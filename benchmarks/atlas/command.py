@@ -12,7 +12,7 @@ from benchmarks.atlas.cases import Case
 from benchmarks.atlas.session import Session, engine_side, peer_side
 from benchmarks.atlas.table import CASES
 from hornbeam._internal.naming import nearest
-from hornbeam._internal.terminal import columns, say_folded
+from hornbeam._internal.terminal import columns, print_wrapped
 from hornbeam.cli.arguments import print_error
 from hornbeam.cli.bench.report import machine
 from hornbeam.engines import available, get_engine
@@ -105,7 +105,7 @@ def _measured(args: argparse.Namespace) -> tuple[report.Atlas, str]:
     passes = [backward for backward, asked in ((False, args.forward), (True, args.backward)) if asked]
     sessions = [Session(side, args.threads) for side in sides]
     count = f"{len(cases)} case{'s' * (len(cases) != 1)}"
-    say_folded(f"{count} on {', '.join(side.name for side in sides)}", sys.stderr)
+    print_wrapped(f"{count} on {', '.join(side.name for side in sides)}", sys.stderr)
     rows = []
     with rich_console(stderr=True).status("") as status:
         try:
@@ -157,13 +157,13 @@ def _print(args: argparse.Namespace, atlas: report.Atlas, heading: str, console:
         console.print(heading, soft_wrap=columns() is None)
         console.print(report.overview(atlas))
         console.print(report.worst(atlas, args.worst))
-        say_folded(f"{report.summary(atlas)}.")
+        print_wrapped(f"{report.summary(atlas)}.")
         if atlas.peak is not None:
-            say_folded(report.legend(atlas.peak))
+            print_wrapped(report.legend(atlas.peak))
         for line in atlas.failures():
-            say_folded(f"failed: {line}", indent="  ")
+            print_wrapped(f"failed: {line}", indent="  ")
     for line in atlas.disagreements():
-        say_folded(line, sys.stderr, indent="  ")
+        print_wrapped(line, sys.stderr, indent="  ")
     if args.json:
         report.write_json(args.json, atlas, heading)
     if args.chart:

@@ -101,7 +101,7 @@ def _folded_line(line: str, width: int, indent: str) -> str:
     return "\n".join(lines)
 
 
-def say_folded(text: str, stream: TextIO | None = None, indent: str = "") -> None:
+def print_wrapped(text: str, stream: TextIO | None = None, indent: str = "") -> None:
     """Print a text whose lines fit the stream's terminal."""
     stream = sys.stdout if stream is None else stream
     print(folded(text, columns(stream), indent), file=stream)

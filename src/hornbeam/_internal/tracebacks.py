@@ -82,10 +82,10 @@ def _show_in_ipython(
 
 def _print_note(note: str) -> None:
     """Print a line above a traceback, the last line of which is the message that programs look for."""
-    from hornbeam._internal.terminal import say_folded  # `import hornbeam` stays quick
+    from hornbeam._internal.terminal import print_wrapped  # `import hornbeam` stays quick
 
     if note and sys.stderr is not None:
-        say_folded(note, sys.stderr, indent="  ")
+        print_wrapped(note, sys.stderr, indent="  ")
 
 
 @contextmanager

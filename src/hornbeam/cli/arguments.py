@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from hornbeam._internal.naming import nearest
-from hornbeam._internal.terminal import paint, program, say_folded, uses_color
+from hornbeam._internal.terminal import paint, print_wrapped, program, uses_color
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,14 +35,14 @@ class Parser(argparse.ArgumentParser):
         name = f"hornbeam{self.prog.removeprefix(program())}"
         print_error(name, message)
         if "Did you mean" not in message:
-            say_folded(f"{self.prog} --help describes the command.", sys.stderr)
+            print_wrapped(f"{self.prog} --help describes the command.", sys.stderr)
         raise SystemExit(2)
 
 
 def print_error(command: str, text: object) -> None:
     """Print a message on stderr, after the command that it is about."""
     head = paint(f"{command}:", "bad", uses_color(sys.stderr))
-    say_folded(f"{head} {text}", sys.stderr, indent="  ")
+    print_wrapped(f"{head} {text}", sys.stderr, indent="  ")
 
 
 def add_engine_option(parser: argparse.ArgumentParser) -> None:

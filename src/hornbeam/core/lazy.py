@@ -158,7 +158,7 @@ def _inference_plan_call(
 
 
 def _values_to_keep(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:
-    """Return the computed nodes whose values are keep: those with handles and those with other lazy uses.
+    """Return the computed nodes whose values are kept: those with handles and those with other lazy uses.
 
     Otherwise a loop that reads its loss would compute its weights from the start, each time.
     """

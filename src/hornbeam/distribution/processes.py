@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from hornbeam import random
-from hornbeam._internal.terminal import say_folded
+from hornbeam._internal.terminal import print_wrapped
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.engines import current_engine
@@ -101,7 +101,7 @@ def wait_for_all() -> None:
 def say(text: str) -> None:
     """Print a text, once for all processes. Lines that do not fit the terminal break between words."""
     if is_first():
-        say_folded(text, indent="  ")
+        print_wrapped(text, indent="  ")
 
 
 def slowest(seconds: float) -> float:

@@ -126,12 +126,12 @@ class SharedDraws:
     """Keys for work items that several threads share.
 
     The keys of an item depend on its number and on the keys that the generators would return next when the
-    work began, and not on the order of draws. With `moves`, a generator that is drawn from advances by one
+    work began, and not on the order of draws. With `advances`, a generator that is drawn from advances by one
     for all items together.
     """
 
-    def __init__(self, moves: bool = True) -> None:
-        self._moves = moves
+    def __init__(self, advances: bool = True) -> None:
+        self._advances = advances
         self._first: dict[SeedGenerator, np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -143,7 +143,7 @@ class SharedDraws:
         """Return the key of a generator for draw `index` of item `number`."""
         with self._lock:
             if generator not in self._first:
-                self._first[generator] = generator._advance() if self._moves else generator._current_key()
+                self._first[generator] = generator._advance() if self._advances else generator._current_key()
         low, high = (int(word) for word in self._first[generator])
         return host_key(low + high * WORD, number, index)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from hornbeam._internal.terminal import in_ipython, is_terminal, say_folded
+from hornbeam._internal.terminal import in_ipython, is_terminal, print_wrapped
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.progbar import ProgbarLogger
 
@@ -34,7 +34,7 @@ def announce(run: TrainingRun, error: KeyboardInterrupt) -> None:
     if is_terminal(sys.stderr) and not ended_line and run.shutdown is None:
         print(file=sys.stderr)  # the terminal shows ^C
     for line in (f"Interrupted {_progress(run)}: {'; '.join(kept)}.", advice or _advice(run)):
-        say_folded(line, sys.stderr, indent="  ")
+        print_wrapped(line, sys.stderr, indent="  ")
     sys.stderr.flush()
 
 

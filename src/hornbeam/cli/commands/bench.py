@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hornbeam.cli.bench.runner import Result
 
 from hornbeam._internal.naming import nearest
-from hornbeam._internal.terminal import columns, say_folded
+from hornbeam._internal.terminal import columns, print_wrapped
 from hornbeam.cli.arguments import print_error
 
 
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     workloads = args.workloads or workload_names()
     progress = rich_console(stderr=True)
-    say_folded(runner.announcement(workloads, competitors, args.runs), sys.stderr)
+    print_wrapped(runner.announcement(workloads, competitors, args.runs), sys.stderr)
     try:
         with progress.status("") as status:
             results = runner.compare(
@@ -119,7 +119,7 @@ def _print_results(
         width = min(44, console.width - names - len("    1,000.00 s"))
         console.print(report.bars(results, competitors, width), highlight=False)
     if peak is not None and not args.markdown:
-        say_folded(report.legend(peak))
+        print_wrapped(report.legend(peak))
     if args.json:
         report.write_json(args.json, results, competitors, {"about": heading, "peak": peak})
     if args.chart:

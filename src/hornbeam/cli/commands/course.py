@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from hornbeam._internal.terminal import say_folded
+from hornbeam._internal.terminal import print_wrapped
 from hornbeam.cli.arguments import print_error
 
 
@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.folder}: {len(copied)} notebooks of the course")
     if kept:
         names = ", ".join(kept)
-        say_folded(f"kept: {len(kept)} that you have changed ({names}); --force overwrites them", indent="  ")
+        print_wrapped(
+            f"kept: {len(kept)} that you have changed ({names}); --force overwrites them", indent="  "
+        )
     if missing := _missing_packages():
         print(f"needed: pip install {' '.join(missing)}")
     print(f"open:   jupyter lab {shlex.quote(str(args.folder))}")

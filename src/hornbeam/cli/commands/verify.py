@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hornbeam._internal.terminal import paint, say_folded, uses_color
+from hornbeam._internal.terminal import paint, print_wrapped, uses_color
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
@@ -25,5 +25,5 @@ def run(args: argparse.Namespace) -> int:
     colored = uses_color()
     for name, lines in problems.items():
         state = paint("damaged", "bad", colored) if lines else paint("good", "good", colored)
-        say_folded("\n".join([f"{name}: {state}", *(f"  {line}" for line in lines)]), indent="    ")
+        print_wrapped("\n".join([f"{name}: {state}", *(f"  {line}" for line in lines)]), indent="    ")
     return int(any(problems.values()))

@@ -16,7 +16,7 @@ import numpy as np
 from hornbeam import layers
 from hornbeam._internal.extras import install_command
 from hornbeam._internal.intervals import wilson
-from hornbeam._internal.terminal import command, paint, say_folded, uses_color
+from hornbeam._internal.terminal import command, paint, print_wrapped, uses_color
 from hornbeam.callbacks import Callback, Doctor, EarlyStopping, LambdaCallback, RunRecorder
 from hornbeam.cli.mnist.digits import VALIDATION, process_age, split
 from hornbeam.cli.mnist.warp import WarpedDigits
@@ -82,7 +82,7 @@ def run(
     del x_test, y_test
     rows, validation = split(y_train, VALIDATION, seed)
     rows = rows[:train_samples]
-    say_folded(
+    print_wrapped(
         f"{len(x_train):,} training digits: {len(rows):,} for training, {len(validation):,} for validation "
         f"(shuffled, stratified by digit). {len(test):,} test digits are sealed and evaluated once, at the "
         "end."
@@ -115,7 +115,7 @@ def run(
         recorder.add(model.explain())
         recorder.add(look(x_train[rows], y_train[rows]))
         recorder.add(model.profile(*batches[0], batch_size=batch_size))
-    say_folded(figure, indent="  ")
+    print_wrapped(figure, indent="  ")
     _suggest(folder, recorder)
     return 0
 
@@ -142,7 +142,7 @@ def _suggest(folder: Path, recorder: RunRecorder | None) -> None:
     print(f"\n{paint('next:', 'heading', uses_color())}")
     for line, purpose in steps:
         print(f"  {line}\n    {paint(purpose, 'dim', uses_color())}")
-    say_folded(f"\ndraw a digit and see it named: open {folder / 'mnist.html'} in a browser")
+    print_wrapped(f"\ndraw a digit and see it named: open {folder / 'mnist.html'} in a browser")
 
 
 class _StartAgain(Callback):
@@ -168,7 +168,7 @@ def _report(
 ) -> str:
     """Print and record the scores on the test digits; return a sentence about the figure."""
     probabilities = model.predict(images, batch_size=500, verbose=0)
-    say_folded(_scores(probabilities, labels), indent="  ")
+    print_wrapped(_scores(probabilities, labels), indent="  ")
     if recorder is not None:
         recorder.record_predictions(Predictions(images, labels, probabilities, None, adds_losses=False))
     return _figure(images, labels, probabilities, folder / "worst_digits.png")
@@ -200,13 +200,13 @@ def _print_training(
     history: dict[str, list[float]], seconds: float, milestone_times: list[float], folder: Path
 ) -> None:
     best = int(np.argmin(history["val_loss"]))
-    say_folded(
+    print_wrapped(
         f"trained for {len(history['loss'])} epochs in {seconds:.0f} s; kept the weights of epoch {best + 1} "
         f"(validation accuracy {history['val_accuracy'][best]:.2%})"
     )
     if milestone_times:
         seconds = milestone_times[0]
-        say_folded(
+        print_wrapped(
             f"validation accuracy first reached {MILESTONE:.2%} {seconds:.0f} s after the process started"
         )
     print(f"model: {folder / 'mnist.keras'}")
