@@ -13,25 +13,11 @@ macro_rules! neon {
         impl Vector for $name {
             type Element = $element;
             const LANES: usize = $lanes;
-            #[inline(always)]
-            unsafe fn splat(value: $element) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $set1(value) })
-            }
-            #[inline(always)]
-            unsafe fn zero() -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $set1(0.0) })
-            }
-            #[inline(always)]
-            unsafe fn load(p: *const $element) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $load(p) })
-            }
-            #[inline(always)]
-            unsafe fn store(self, p: *mut $element) {
-                // SAFETY: see above.
-                unsafe { $store(p, self.0) }
+            methods! {
+                splat(value: $element) -> Self { Self($set1(value)) }
+                zero() -> Self { Self($set1(0.0)) }
+                load(p: *const $element) -> Self { Self($load(p)) }
+                store(self, p: *mut $element) { $store(p, self.0) }
             }
             #[inline(always)]
             unsafe fn load_first(p: *const $element, n: usize) -> Self {
@@ -51,30 +37,14 @@ macro_rules! neon {
                     std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, n);
                 }
             }
-            #[inline(always)]
-            unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-                // SAFETY: see above. NEON adds to its first operand.
-                Self(unsafe { $fma(c.0, self.0, b.0) })
-            }
-            #[inline(always)]
-            unsafe fn add(self, other: Self) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $add(self.0, other.0) })
-            }
-            #[inline(always)]
-            unsafe fn sub(self, other: Self) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $sub(self.0, other.0) })
-            }
-            #[inline(always)]
-            unsafe fn mul(self, other: Self) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $mul(self.0, other.0) })
-            }
-            #[inline(always)]
-            unsafe fn relu(self, limit: Self) -> Self {
-                // SAFETY: see above. NEON max and min give NaN when either operand is NaN.
-                Self(unsafe { $min(limit.0, $max($set1(0.0), self.0)) })
+            methods! {
+                // NEON adds to its first operand.
+                mul_add(self, b: Self, c: Self) -> Self { Self($fma(c.0, self.0, b.0)) }
+                add(self, other: Self) -> Self { Self($add(self.0, other.0)) }
+                sub(self, other: Self) -> Self { Self($sub(self.0, other.0)) }
+                mul(self, other: Self) -> Self { Self($mul(self.0, other.0)) }
+                // NEON max and min give NaN when either operand is NaN.
+                relu(self, limit: Self) -> Self { Self($min(limit.0, $max($set1(0.0), self.0))) }
             }
         }
     };

@@ -3,6 +3,17 @@
 //! Kernels are written once over [`Vector`] as `#[inline(always)]` bodies, then instantiated inside functions that
 //! carry the matching `#[target_feature]`; the trait's methods are never called outside them.
 
+/// Declares methods of an implementation of [`Vector`], whose contract is that of the intrinsics in their bodies.
+macro_rules! methods {
+    ($($name:ident($($argument:tt)*) $(-> $result:ty)? { $($body:tt)* })*) => {$(
+        #[inline(always)]
+        unsafe fn $name($($argument)*) $(-> $result)? {
+            // SAFETY: the contract of the trait.
+            unsafe { $($body)* }
+        }
+    )*};
+}
+
 #[cfg(target_arch = "aarch64")]
 mod arm;
 #[cfg(target_arch = "x86_64")]

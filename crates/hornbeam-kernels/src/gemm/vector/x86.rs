@@ -20,60 +20,21 @@ macro_rules! register {
         impl Vector for $name {
             type Element = $element;
             const LANES: usize = $lanes;
-            #[inline(always)]
-            unsafe fn splat(value: $element) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $set1(value) })
-            }
-            #[inline(always)]
-            unsafe fn zero() -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $zero() })
-            }
-            #[inline(always)]
-            unsafe fn load(p: *const $element) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $load(p) })
-            }
-            #[inline(always)]
-            unsafe fn store(self, p: *mut $element) {
-                // SAFETY: see above.
-                unsafe { $store(p, self.0) }
-            }
-            #[inline(always)]
-            unsafe fn load_first($p: *const $element, $n: usize) -> Self {
-                // SAFETY: see above; `n <= LANES`, and other lanes are not accessed.
-                Self(unsafe { $load_first })
-            }
-            #[inline(always)]
-            unsafe fn store_first($self, $to: *mut $element, $m: usize) {
-                // SAFETY: see above; `n <= LANES`, and other lanes are not accessed.
-                unsafe { $store_first }
-            }
-            #[inline(always)]
-            unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $fma(self.0, b.0, c.0) })
-            }
-            #[inline(always)]
-            unsafe fn add(self, other: Self) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $add(self.0, other.0) })
-            }
-            #[inline(always)]
-            unsafe fn sub(self, other: Self) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $sub(self.0, other.0) })
-            }
-            #[inline(always)]
-            unsafe fn mul(self, other: Self) -> Self {
-                // SAFETY: see above.
-                Self(unsafe { $mul(self.0, other.0) })
-            }
-            #[inline(always)]
-            unsafe fn relu(self, limit: Self) -> Self {
-                // SAFETY: see above. x86 max and min return their second operand when one is NaN.
-                Self(unsafe { $min(limit.0, $max($zero(), self.0)) })
+            methods! {
+                splat(value: $element) -> Self { Self($set1(value)) }
+                zero() -> Self { Self($zero()) }
+                load(p: *const $element) -> Self { Self($load(p)) }
+                store(self, p: *mut $element) { $store(p, self.0) }
+                // `n <= LANES`, and other lanes are not accessed.
+                load_first($p: *const $element, $n: usize) -> Self { Self($load_first) }
+                // `n <= LANES`, and other lanes are not accessed.
+                store_first($self, $to: *mut $element, $m: usize) { $store_first }
+                mul_add(self, b: Self, c: Self) -> Self { Self($fma(self.0, b.0, c.0)) }
+                add(self, other: Self) -> Self { Self($add(self.0, other.0)) }
+                sub(self, other: Self) -> Self { Self($sub(self.0, other.0)) }
+                mul(self, other: Self) -> Self { Self($mul(self.0, other.0)) }
+                // x86 max and min return their second operand when one is NaN.
+                relu(self, limit: Self) -> Self { Self($min(limit.0, $max($zero(), self.0))) }
             }
             #[inline(always)]
             unsafe fn sum($vector) -> $element {
@@ -81,32 +42,18 @@ macro_rules! register {
                 unsafe { $sum }
             }
             $(
-                #[inline(always)]
-                unsafe fn permute($this, $order: *const u32) -> Self {
-                    // SAFETY: see above; `LANES` indices are valid.
-                    Self(unsafe { $permute })
-                }
-                #[inline(always)]
-                unsafe fn load_bf16($bf16: *const bf16) -> Self {
-                    // SAFETY: see above.
-                    Self(unsafe { $load_bf16 })
-                }
-                #[inline(always)]
-                unsafe fn load_f16($f16: *const f16) -> Self {
-                    // SAFETY: see above.
-                    Self(unsafe { $load_f16 })
+                methods! {
+                    // `LANES` indices are valid.
+                    permute($this, $order: *const u32) -> Self { Self($permute) }
+                    load_bf16($bf16: *const bf16) -> Self { Self($load_bf16) }
+                    load_f16($f16: *const f16) -> Self { Self($load_f16) }
                 }
             )?
             $(
-                #[inline(always)]
-                unsafe fn load_bf16_first($part: *const bf16, $count: usize) -> Self {
-                    // SAFETY: see above; `n <= LANES`, and other elements are not accessed.
-                    Self(unsafe { $part_bf16 })
-                }
-                #[inline(always)]
-                unsafe fn load_f16_first($half: *const f16, $left: usize) -> Self {
-                    // SAFETY: as above.
-                    Self(unsafe { $part_f16 })
+                methods! {
+                    // `n <= LANES`, and other elements are not accessed.
+                    load_bf16_first($part: *const bf16, $count: usize) -> Self { Self($part_bf16) }
+                    load_f16_first($half: *const f16, $left: usize) -> Self { Self($part_f16) }
                 }
             )?
         }
@@ -193,35 +140,13 @@ pub(crate) struct Pairs(F32x16);
 impl Vector for Pairs {
     type Element = f32;
     const LANES: usize = 16;
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { F32x16::splat(value) })
-    }
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        // SAFETY: see above.
-        Self(unsafe { F32x16::zero() })
-    }
-    #[inline(always)]
-    unsafe fn load(p: *const f32) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { F32x16::load(p) })
-    }
-    #[inline(always)]
-    unsafe fn store(self, p: *mut f32) {
-        // SAFETY: see above.
-        unsafe { self.0.store(p) }
-    }
-    #[inline(always)]
-    unsafe fn load_first(p: *const f32, n: usize) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { F32x16::load_first(p, n) })
-    }
-    #[inline(always)]
-    unsafe fn store_first(self, p: *mut f32, n: usize) {
-        // SAFETY: see above.
-        unsafe { self.0.store_first(p, n) }
+    methods! {
+        splat(value: f32) -> Self { Self(F32x16::splat(value)) }
+        zero() -> Self { Self(F32x16::zero()) }
+        load(p: *const f32) -> Self { Self(F32x16::load(p)) }
+        store(self, p: *mut f32) { self.0.store(p) }
+        load_first(p: *const f32, n: usize) -> Self { Self(F32x16::load_first(p, n)) }
+        store_first(self, p: *mut f32, n: usize) { self.0.store_first(p, n) }
     }
     /// `self[2i] * b[2i] + self[2i + 1] * b[2i + 1] + c[i]`.
     #[inline(always)]
@@ -233,24 +158,10 @@ impl Vector for Pairs {
             Self(F32x16(_mm512_dpbf16_ps(c.0 .0, left, right)))
         }
     }
-    #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { self.0.add(other.0) })
-    }
-    #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { self.0.sub(other.0) })
-    }
-    #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { self.0.mul(other.0) })
-    }
-    #[inline(always)]
-    unsafe fn relu(self, limit: Self) -> Self {
-        // SAFETY: see above.
-        Self(unsafe { self.0.relu(limit.0) })
+    methods! {
+        add(self, other: Self) -> Self { Self(self.0.add(other.0)) }
+        sub(self, other: Self) -> Self { Self(self.0.sub(other.0)) }
+        mul(self, other: Self) -> Self { Self(self.0.mul(other.0)) }
+        relu(self, limit: Self) -> Self { Self(self.0.relu(limit.0)) }
     }
 }
