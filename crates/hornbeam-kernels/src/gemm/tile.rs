@@ -14,7 +14,9 @@ use super::row;
 use super::types::{Depthwise, Kernels, Real, Row, Tile};
 use super::unroll::{columns, rows};
 use super::vector::*;
-use crate::simd::{by_isa, isa, Isa, AVX512};
+use crate::simd::by_isa;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{isa, Isa, AVX512};
 
 /// One step of k: `acc[i] += a[i] * b`, where `$row` is the address of row `$i`.
 macro_rules! step {
