@@ -35,8 +35,8 @@ def private_reads(code: str) -> list[str]:
 
 def test_few_private_names_of_other_files_are_read() -> None:
     files = sorted(Path(hornbeam.__file__).parent.rglob("*.py"))
-    found = [name for path in files for name in private_reads(path.read_text())]
-    assert len(found) <= PRIVATE_READS, "an interface between files has no underscore"
+    reads = [name for path in files for name in private_reads(path.read_text())]
+    assert len(reads) <= PRIVATE_READS, "an interface between files has no underscore"
 
 
 def test_private_reads_are_found() -> None:

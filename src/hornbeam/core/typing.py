@@ -37,7 +37,7 @@ InitializerLike: TypeAlias = Union[str, Config, "Tensor", "np.ndarray[Any, Any]"
 
 
 class LayoutLike(Protocol):
-    """How a variable is sharded: a `hornbeam.distribution.TensorLayout`."""
+    """Sharding of a variable, such as a `hornbeam.distribution.TensorLayout`."""
 
     @property
     def axes(self) -> tuple[str | None, ...]:
