@@ -26,7 +26,9 @@ def test_twenty_reruns_on_each_number_of_threads() -> None:
 def test_reruns_with_other_vectors() -> None:
     """AVX2, AVX-512 and NEON end alike: `python tools/reruns.py --one` has one hash on all."""
     fused = set(_native.cpu_features()["available"]) - {"portable"}
-    hashes = {isa: run_in_process(2, 1, HORNBEAM_ISA=isa) for isa in fused or {"portable"}}
+    if len(fused) < 2:
+        pytest.skip("one instruction set on this CPU, or compiled for it alone: `make develop ISA=all`")
+    hashes = {isa: run_in_process(2, 1, HORNBEAM_ISA=isa) for isa in fused}
     assert len({text for texts in hashes.values() for text in texts}) == 1
 
 

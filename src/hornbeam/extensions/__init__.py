@@ -1,4 +1,4 @@
-"""What extensions of the library use of it beyond its public names.
+"""Names for extensions of the library, beyond its public ones.
 
 An extension is a package that a user may do without, such as `hornbeam_compat` and `keras_hornbeam`. It
 imports public names, and from here what they lack. The library never imports an extension, but for a few
