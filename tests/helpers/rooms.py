@@ -68,7 +68,7 @@ def totals(rooms: dict[str, Size]) -> dict[str, Size]:
 
 
 def _group(name: str) -> str:
-    return "crates" if name.startswith("crates/") else "extensions" if name in EXTENSIONS else "all packages"
+    return "all crates" if name.startswith("crates/") else "all extensions" if name in EXTENSIONS else "all packages"
 
 
 def budget() -> dict[str, int]:
