@@ -108,7 +108,7 @@ class FileWriter(Emitter):
     def known_output(
         self, operator: str, inputs: Sequence[Value | None], dtype: str, attributes: Mapping[str, Any]
     ) -> Value | None:
-        """What a node would compute, if that is known."""
+        """Return what a node would compute, if that is known."""
         arrays = [self.arrays[x.name][0] for x in inputs if x is not None and x.name in self.arrays]
         is_large = operator == "Expand" and arrays and np.prod(arrays[-1]) > _MOST_REPEATED
         if operator not in _COMPUTED or len(arrays) < len(inputs) or is_large:

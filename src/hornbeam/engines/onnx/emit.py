@@ -325,7 +325,7 @@ class Emitter:
     def known_output(
         self, operator: str, inputs: Sequence[Value | None], dtype: str, attributes: Mapping[str, Any]
     ) -> Value | None:
-        """What a node would compute, None to write the node."""
+        """Return what a node would compute, or None to write the node."""
         return None
 
     def finished_nodes(self, nodes: list[NodeProto]) -> list[NodeProto]:
