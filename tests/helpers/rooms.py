@@ -68,7 +68,13 @@ def totals(rooms: dict[str, Size]) -> dict[str, Size]:
 
 
 def _group(name: str) -> str:
-    return "all crates" if name.startswith("crates/") else "all extensions" if name in EXTENSIONS else "all packages"
+    return (
+        "all crates"
+        if name.startswith("crates/")
+        else "all extensions"
+        if name in EXTENSIONS
+        else "all packages"
+    )
 
 
 def budget() -> dict[str, int]:

@@ -341,7 +341,7 @@ def test_the_extra_is_named_where_it_is_missing(
             raise ModuleNotFoundError("No module named 'starlette'")
         return real(name, *args, **kwargs)
 
-    for module in [name for name in sys.modules if name.startswith("hornbeam.serving.watch")]:
+    for module in [name for name in sys.modules if name.startswith("hornbeam.serving.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(builtins, "__import__", without_starlette)
     assert main(["watch", str(tmp_path)]) == 1

@@ -30,7 +30,7 @@ def test_examples(name: str) -> None:
     try:
         module = importlib.import_module(name)
     except ImportError as error:  # a library of an extra is not installed
-        exporters = ("hornbeam.engines.", "hornbeam.export.onnx_")
+        exporters = ("hornbeam.engines.", "hornbeam.export.")
         is_named = name.startswith(exporters) and "pip install" in str(error)
         if not is_named and not name.startswith("hornbeam.serving."):
             raise
