@@ -68,13 +68,9 @@ def totals(rooms: dict[str, Size]) -> dict[str, Size]:
 
 
 def _group(name: str) -> str:
-    return (
-        "all crates"
-        if name.startswith("crates/")
-        else "all extensions"
-        if name in EXTENSIONS
-        else "all packages"
-    )
+    if name.startswith("crates/"):
+        return "all crates"
+    return "all extensions" if name in EXTENSIONS else "the library"
 
 
 def budget() -> dict[str, int]:
