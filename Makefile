@@ -9,9 +9,10 @@ NATIVE := src/hornbeam/_native.abi3.so
 # A checkout has the kernels for its own machine; ISA=all compiles those for all, as wheels have them.
 ISA ?= native
 FEATURES := $(if $(filter native,$(ISA)),--features native)
+RUST_FEATURES := $(if $(filter native,$(ISA)),--features hornbeam-kernels/native)
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist help check c-library wheel test test-rest test-all docs lint rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop
+.PHONY: mnist help check c-library wheel test test-rest test-all docs lint lint-python lint-rust rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
@@ -23,7 +24,10 @@ check: $(VENV)/.installed  ## lint and the closest tests of what has changed, in
 	@test -x $(BIN)/mypy || { echo "make check needs the development tools: make develop"; exit 1; }
 	$(BIN)/python tools/check.py $(FILES)
 
-test: lint rust-test quick-test  ## install the development tools too, lint, and test every room in Rust and Python
+# mypy, which has one thread, runs beside the compiler.
+test: develop  ## install the development tools too, lint, and test every room in Rust and Python
+	$(MAKE) --jobs 2 --output-sync=target lint-python lint-rust rust-test
+	$(MAKE) quick-test
 
 test-rest: python-rest ecosystem docs  ## what CI runs besides `test`
 
@@ -63,16 +67,20 @@ c-library: $(BIN)/python check-rust  ## build libhornbeam and hornbeam.h for pro
 wheel: c-library $(MATURIN)  ## build the wheel into dist
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) build --release --out dist
 
-lint: develop  ## ruff, mypy, rustfmt, clippy
+lint: develop lint-python lint-rust  ## ruff, mypy, rustfmt, clippy
+
+lint-python:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lint-rust: check-rust
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --release --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --release --quiet $(RUST_FEATURES) -- -D warnings
 	cargo clippy -p hornbeam-capi --no-default-features --release --quiet -- -D warnings
 
 rust-test: check-rust  ## the Rust tests
-	cargo test --workspace --release --quiet
+	cargo test --workspace --release --quiet $(RUST_FEATURES)
 
 # RUSTC_BOOTSTRAP enables instrumented builds on a stable compiler. Leaks are not detected: the threads of
 # a pool live as long as the process (`pool/mod.rs`).
