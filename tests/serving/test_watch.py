@@ -6,6 +6,7 @@ import builtins
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -16,11 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
 from hornbeam.cli import main
 from hornbeam.errors import RunError
 from hornbeam.insight.runs.liveness import this_process
 from hornbeam.insight.runs.steering import request_stop, stop_requested
+from hornbeam.serving.listening import bind, signals_end_the_server
 from hornbeam.serving.watch.watched import WatchedRuns
 from tests.helpers.run_folders import append_epoch, names_of, write_run
 from tests.helpers.watching import Watching, watching
@@ -363,3 +366,14 @@ def test_a_stop_outlives_the_page(tmp_path: Path) -> None:
     request_stop(path)
     request_stop(path)
     assert stop_requested(path)
+
+
+@pytest.mark.posix
+def test_a_signal_before_uvicorn_listens_for_it_ends_the_server() -> None:
+    server = uvicorn.Server(
+        uvicorn.Config(lambda scope, receive, send: None, lifespan="off", log_config=None)
+    )
+    with bind("127.0.0.1", 0) as listener, signals_end_the_server(server):
+        signal.raise_signal(signal.SIGTERM)
+        assert server.should_exit
+        server.run(sockets=[listener])  # which returns at once

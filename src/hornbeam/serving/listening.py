@@ -7,6 +7,11 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import uvicorn
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -36,10 +41,17 @@ def url_of(listener: socket.socket) -> str:
 
 
 @contextmanager
-def signals_end_the_server() -> Iterator[None]:
-    """Do nothing on a signal that uvicorn raises once more after it has stopped: it was asked to."""
+def signals_end_the_server(server: uvicorn.Server) -> Iterator[None]:
+    """Let a signal end the server also before uvicorn listens for it.
+
+    uvicorn raises a signal once more after it has stopped, which then changes nothing.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
     signals = signal.SIGINT, signal.SIGTERM
-    previous = [signal.signal(number, lambda number, frame: None) for number in signals]
+    previous = [signal.signal(number, end) for number in signals]
     try:
         yield
     finally:

@@ -84,7 +84,7 @@ def serve(
                 close_stalled(server.server_state.connections, settings.timeout)
 
         application.jobs.append(watch_connections)
-        with signals_end_the_server(), _single_threaded():
+        with signals_end_the_server(server), _single_threaded():
             server.run(sockets=[listener])
         logs.info("server stopped", requests=server.server_state.total_requests)
 

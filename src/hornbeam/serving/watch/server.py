@@ -35,5 +35,5 @@ def watch(runs: WatchedRuns, port: int, token: str | None, on_ready: Callable[[s
         server = uvicorn.Server(config)
         listener.listen(_BACKLOG)
         on_ready(url_of(listener))
-        with signals_end_the_server():
+        with signals_end_the_server(server):
             server.run(sockets=[listener])
