@@ -50,8 +50,9 @@ def _choose(config: pytest.Config, items: list[pytest.Item], part: str) -> None:
     numbers: Counter[object] = Counter()
     chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
     for item in items:
-        chosen[numbers[item.path] % QUICK == 0].append(item)
-        numbers[item.path] += 1
+        is_long = item.get_closest_marker("long") is not None
+        chosen[not is_long and numbers[item.path] % QUICK == 0].append(item)
+        numbers[item.path] += not is_long
     items[:] = chosen[part == "quick"]
     config.hook.pytest_deselected(items=chosen[part != "quick"])
 
@@ -59,7 +60,7 @@ def _choose(config: pytest.Config, items: list[pytest.Item], part: str) -> None:
 LEFT_OUT = "no time is left"
 
 
-# `--part quick` has the first test of each module and every fifth after it: all rooms in a fifth of the time.
+# `--part quick` has the first test of each module and every fifth after it, but for those marked `long`.
 QUICK = 5
 
 
@@ -70,7 +71,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--part",
         choices=("quick", "rest"),
-        help=f"the first test of each module and every {QUICK}th after it (`make test`), or all others",
+        help=f"the first test of each module and every {QUICK}th after it but for `long` ones, or all others",
     )
 
 

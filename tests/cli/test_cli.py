@@ -171,6 +171,7 @@ def test_a_recipe_is_chosen_without_the_test_digits(
     assert len(trained[0]) == 60_000 - 5_000
 
 
+@pytest.mark.long
 def test_mnist_at_a_small_size(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

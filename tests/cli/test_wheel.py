@@ -109,6 +109,7 @@ def check_keras_backend(shell: Shell, wheel: Path) -> None:
     assert shell.run(f"KERAS_BACKEND=hornbeam python -c '{program}'").split() == ["hornbeam", "3.0"]
 
 
+@pytest.mark.long
 def test_train_serve_draw_and_link_from_the_wheel(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", str(tmp_path)],

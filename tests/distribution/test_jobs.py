@@ -24,7 +24,7 @@ from tests.helpers.paths import HELPERS
 JOB = HELPERS / "distribution_job.py"
 SOURCES = Path(hornbeam.__file__).parents[1]
 
-pytestmark = pytest.mark.posix
+pytestmark = [pytest.mark.posix, pytest.mark.long]
 # Sums over a batch are made in another order.
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 

@@ -17,6 +17,8 @@ import hornbeam
 from tests.helpers.editor_mistakes import MISTAKES
 from tools.pages import Page
 
+pytestmark = pytest.mark.long
+
 pytest.importorskip("basedpyright")
 
 ROOT = Path(__file__).parents[2]

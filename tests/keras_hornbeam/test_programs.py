@@ -35,6 +35,7 @@ def start(backend: str, path: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 def test_results_are_those_of_jax(tmp_path: Path) -> None:
     """One test for all programs: imports and compilations of JAX are most of the time."""
     children = {name: start(name, tmp_path / f"{name}.npz") for name in ("hornbeam", "jax")}

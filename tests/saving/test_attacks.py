@@ -103,6 +103,7 @@ def test_archives(tmp_path: Path) -> None:
     check(audited(tmp_path, files), files)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "attack",
     [

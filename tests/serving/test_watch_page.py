@@ -121,6 +121,7 @@ def test_the_order_and_the_filter() -> None:
     assert matches == [True, True, True, False]
 
 
+@pytest.mark.long
 def test_a_training_in_another_process_is_followed_and_stopped(tmp_path: Path) -> None:
     runs, kept = tmp_path / "runs", tmp_path / "kept.keras"
     old = write_run(runs, "old", status="finished", name=HOSTILE, command=HOSTILE)

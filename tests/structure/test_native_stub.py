@@ -12,6 +12,7 @@ import pytest
 import hornbeam
 
 
+@pytest.mark.long
 def test_stub_agrees_with_the_compiled_module(tmp_path: Path) -> None:
     pytest.importorskip("mypy")
     source = str(Path(hornbeam.__file__).parents[1])

@@ -27,6 +27,8 @@ LISTED = [name for name in submodules() if hasattr(sys.modules[name], "__all__")
 # Each line but the first has an error.
 WRONG = """\
 import hornbeam as keras
+
+pytestmark = pytest.mark.long
 keras.layers.Dens(1)
 keras.callbacks.EarlyStopping(patienc=2)
 keras.layers.Dense(activation="relu")
