@@ -9,6 +9,8 @@ NATIVE := src/hornbeam/_native.abi3.so
 # A checkout has the kernels for its own machine; ISA=all compiles those for all, as wheels have them.
 ISA ?= native
 FEATURES := $(if $(filter native,$(ISA)),--features native)
+# Without make's own job server, which cargo cannot reach.
+CARGO := env -u MAKEFLAGS cargo
 RUST_FEATURES := $(if $(filter native,$(ISA)),--features hornbeam-kernels/native)
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
@@ -75,12 +77,12 @@ lint-python:
 	$(BIN)/mypy
 
 lint-rust: check-rust
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --release --quiet $(RUST_FEATURES) -- -D warnings
-	cargo clippy -p hornbeam-capi --no-default-features --release --quiet -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --release --quiet $(RUST_FEATURES) -- -D warnings
+	$(CARGO) clippy -p hornbeam-capi --no-default-features --release --quiet -- -D warnings
 
 rust-test: check-rust  ## the Rust tests
-	cargo test --workspace --release --quiet $(RUST_FEATURES)
+	$(CARGO) test --workspace --release --quiet $(RUST_FEATURES)
 
 # RUSTC_BOOTSTRAP enables instrumented builds on a stable compiler. Leaks are not detected: the threads of
 # a pool live as long as the process (`pool/mod.rs`).
