@@ -106,7 +106,7 @@ fuzz: check-rust  ## libFuzzer on the Rust parsers under AddressSanitizer (Linux
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=1536 -malloc_limit_mb=64 || exit 1; \
 	done
 
-quick-test: develop  ## a fifth of the Python tests, of every module
+quick-test: develop  ## a tenth of the Python tests, of every module
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --part quick
 
 python-rest: develop c-library  ## the Python tests that `test` leaves out, without the long sweeps

@@ -60,8 +60,8 @@ def _choose(config: pytest.Config, items: list[pytest.Item], part: str) -> None:
 LEFT_OUT = "no time is left"
 
 
-# `--part quick` has the first test of each module and every fifth after it, but for those marked `long`.
-QUICK = 5
+# `--part quick` has the first test of each module and every tenth after it, but for those marked `long`.
+QUICK = 10
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
