@@ -35,7 +35,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 SYSTEMS = {"posix": os.name == "posix", "linux": sys.platform == "linux"}
 
 
-@pytest.hookimpl(trylast=True)  # after `-m`: a fifth of what is not slow
+@pytest.hookimpl(trylast=True)  # after `-m`: a part of what is not slow
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip tests that are marked for other systems, and choose those of `--part`."""
     if part := config.getoption("--part"):
