@@ -46,8 +46,8 @@ def test_a_crate_is_held_by_the_tests_of_what_is_built_from_it(tree: Tree) -> No
 def test_parts_are_the_whole(pytester: pytest.Pytester) -> None:
     pytester.makeconftest((TESTS / "conftest.py").read_text())
     pytester.makepyfile(
-        "import pytest\n@pytest.mark.parametrize('i', range(7))\ndef test_it(i): assert i % 5 == 0"
+        "import pytest\n@pytest.mark.parametrize('i', range(12))\ndef test_it(i): assert i % 10 == 0"
     )
-    pytester.runpytest("-p", "no:cacheprovider", "--part", "quick").assert_outcomes(passed=2, deselected=5)
-    pytester.runpytest("-p", "no:cacheprovider", "--part", "rest").assert_outcomes(failed=5, deselected=2)
-    pytester.runpytest("-p", "no:cacheprovider", "--seconds", "-1").assert_outcomes(skipped=7)
+    pytester.runpytest("-p", "no:cacheprovider", "--part", "quick").assert_outcomes(passed=2, deselected=10)
+    pytester.runpytest("-p", "no:cacheprovider", "--part", "rest").assert_outcomes(failed=10, deselected=2)
+    pytester.runpytest("-p", "no:cacheprovider", "--seconds", "-1").assert_outcomes(skipped=12)

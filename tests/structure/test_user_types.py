@@ -18,6 +18,7 @@ import hornbeam
 from tests.helpers.public_names import submodules
 
 pytest.importorskip("mypy")
+pytestmark = pytest.mark.long
 
 SOURCES = Path(hornbeam.__file__).parents[1]
 PROGRAMS = Path(__file__).parent / "typed_programs"
@@ -27,8 +28,6 @@ LISTED = [name for name in submodules() if hasattr(sys.modules[name], "__all__")
 # Each line but the first has an error.
 WRONG = """\
 import hornbeam as keras
-
-pytestmark = pytest.mark.long
 keras.layers.Dens(1)
 keras.callbacks.EarlyStopping(patienc=2)
 keras.layers.Dense(activation="relu")
