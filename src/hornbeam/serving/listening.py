@@ -7,11 +7,8 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import uvicorn
+import uvicorn
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -46,12 +43,8 @@ def signals_end_the_server(server: uvicorn.Server) -> Iterator[None]:
 
     uvicorn raises a signal once more after it has stopped, which then changes nothing.
     """
-
-    def end(number: int, frame: FrameType | None) -> None:
-        server.should_exit = True
-
     signals = signal.SIGINT, signal.SIGTERM
-    previous = [signal.signal(number, end) for number in signals]
+    previous = [signal.signal(number, server.handle_exit) for number in signals]
     try:
         yield
     finally:

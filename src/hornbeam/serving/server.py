@@ -72,10 +72,9 @@ def serve(
             backlog=_BACKLOG,
             timeout_graceful_shutdown=max(1, round(settings.grace)),
         )
-        url = url_of(listener)
         listener.listen(_BACKLOG)
-        logs.info("server ready", url=url, seconds=round(time.perf_counter() - start, 3))
-        on_ready(url)
+        logs.info("server ready", url=url_of(listener), seconds=round(time.perf_counter() - start, 3))
+        on_ready(url_of(listener))
         server = uvicorn.Server(config)
 
         async def watch_connections() -> None:

@@ -17,9 +17,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "errors.",
     )
     add_engine_option(parser)
-    parser.add_argument(
-        "--epochs", type=positive_int, default=20, help="largest number of epochs (default 20)"
-    )
+    parser.add_argument("--epochs", type=positive_int, default=5, help="largest number of epochs (default 5)")
     parser.add_argument(
         "--batch-size", type=positive_int, default=128, help="samples in a batch (default 128)"
     )

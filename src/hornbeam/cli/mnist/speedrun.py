@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import layers
-from hornbeam.cli.mnist.digits import VALIDATION, process_age, split
+from hornbeam.cli.mnist.digits import VALIDATION, one_cycle, process_age, split
+from hornbeam.data import Dataset
 from hornbeam.datasets import mnist
 from hornbeam.utils import set_random_seed
 
@@ -56,24 +57,20 @@ def train(images: np.ndarray, labels: np.ndarray, steps: int) -> Model:
     """Train a net for `steps` updates, with a learning rate that rises and falls."""
     from hornbeam.losses import CategoricalCrossentropy
     from hornbeam.optimizers import Adam
-    from hornbeam.optimizers.schedules import CosineDecay
 
-    warmup = max(int(WARMUP * steps), 1)
-    rate = CosineDecay(PEAK / 10, steps - warmup, alpha=0.01, warmup_target=PEAK, warmup_steps=warmup)
     model = build()
     model.compile(
-        Adam(rate, beta_2=0.99),
+        Adam(one_cycle(PEAK, WARMUP, steps), beta_2=0.99),
         CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
         metrics=["accuracy"],
     )
     targets = np.eye(10, dtype="float32")[labels]
-    model.fit(images, targets, batch_size=BATCH, steps_per_epoch=steps, verbose=0)
+    digits = Dataset.from_tensor_slices((images, targets)).shuffle(len(images)).repeat().batch(BATCH)
+    model.fit(digits, steps_per_epoch=steps, verbose=0)
     return model
 
 
-def run(
-    *, seed: int, validate: bool = False, train_samples: int | None = None, steps: int | None = None
-) -> int:
+def run(*, seed: int, validate: bool = False, train_samples: int | None = None, steps: int = STEPS) -> int:
     """Train and report; return the exit status."""
     set_random_seed(seed)
     (x, y), (x_test, y_test) = mnist.load_data()
@@ -82,7 +79,6 @@ def run(
         rows, held_out = split(y, VALIDATION, 0)
         x_test, y_test = x[held_out], y[held_out]
     rows = rows[:train_samples]
-    steps = STEPS if steps is None else steps
     model = train(x[rows, ..., None], y[rows], steps)
     logits = model.predict(x_test[..., None], batch_size=500, verbose=0)
     accuracy = float((logits.argmax(-1) == y_test).mean())

@@ -18,7 +18,7 @@ from hornbeam._internal.extras import install_command
 from hornbeam._internal.intervals import wilson
 from hornbeam._internal.terminal import command, paint, print_wrapped, uses_color
 from hornbeam.callbacks import Callback, Doctor, EarlyStopping, LambdaCallback, RunRecorder
-from hornbeam.cli.mnist.digits import VALIDATION, process_age, split
+from hornbeam.cli.mnist.digits import VALIDATION, one_cycle, process_age, split
 from hornbeam.cli.mnist.warp import WarpedDigits
 from hornbeam.data import look
 from hornbeam.data.splits.sealed import seal
@@ -29,13 +29,14 @@ from hornbeam.evaluation.top_errors import contact_sheet, most_confident_errors
 from hornbeam.models import Sequential
 from hornbeam.models.summary import summarize
 from hornbeam.optimizers import Adam
-from hornbeam.optimizers.schedules import CosineDecay
 from hornbeam.utils import set_random_seed
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
 
 PATIENCE = 5
+# Largest learning rate, the fraction of the updates until it is reached, and Adam's beta_2.
+PEAK, WARMUP, BETA_2 = 6e-3, 0.1, 0.99
 # Validation accuracy whose time is reported.
 MILESTONE = 0.9925
 
@@ -92,8 +93,8 @@ def run(
     milestone_times: list[float] = []
     model = build()
     summarize(model, hint=False)
-    rate = CosineDecay(2e-3, decay_steps=epochs * len(batches), alpha=0.01)
-    model.compile(Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    rate = one_cycle(PEAK, WARMUP, epochs * len(batches))
+    model.compile(Adam(rate, beta_2=BETA_2), "sparse_categorical_crossentropy", metrics=["accuracy"])
     stopping = EarlyStopping(monitor="val_loss", patience=PATIENCE, restore_best_weights=True)
     watch = LambdaCallback(on_epoch_end=lambda epoch, logs: _note_milestone(milestone_times, logs or {}))
     history = model.fit(

@@ -10,7 +10,7 @@ from hornbeam.random import host_permutation
 from hornbeam.utils import PyDataset
 
 # Largest changes of a training digit: radians, logarithm of the scale, fraction of the height, pixels.
-MAX_ROTATION, MAX_SCALE, MAX_SHEAR, MAX_SHIFT = 0.2, 0.12, 0.15, 2.0
+MAX_ROTATION, MAX_SCALE, MAX_SHEAR, MAX_SHIFT = 0.16, 0.1, 0.12, 1.6
 
 
 class WarpedDigits(PyDataset):
