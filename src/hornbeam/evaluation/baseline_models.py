@@ -14,7 +14,7 @@ from hornbeam._internal.intervals import Interval
 from hornbeam._internal.neighbors import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.comparison import Difference, difference
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import class_indices
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import Statistic, mean_of
@@ -28,7 +28,7 @@ _UPDATES, _BATCH = 1500, 256
 
 
 @dataclass(frozen=True)
-class Baseline:
+class Baseline(PlainValues):
     """Score of a trivial model.
 
     Args:
@@ -44,16 +44,6 @@ class Baseline:
     interval: Interval | None
     seconds: float
     comparison: Difference | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers and texts."""
-        return {
-            "name": self.name,
-            "value": self.value,
-            "interval": tuple(self.interval) if self.interval else None,
-            "seconds": self.seconds,
-            "comparison": self.comparison.as_dict() if self.comparison else None,
-        }
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,15 +88,6 @@ class Baselines(EvaluationReport):
     def remarks(self) -> list[str]:
         """Return the headline and the notes."""
         return [*([self.headline()] if self.model else ()), *self.notes]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers, texts, lists and dicts."""
-        return {
-            "score": self.score,
-            "rows": [row.as_dict() for row in self.rows],
-            "model": self.model.as_dict() if self.model else None,
-            "notes": list(self.notes),
-        }
 
 
 def baselines(

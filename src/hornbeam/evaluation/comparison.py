@@ -13,7 +13,7 @@ from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int, check_model
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.paired import (
     difference_interval,
     gain_of,
@@ -32,7 +32,7 @@ CANNOT_TELL = "cannot tell"
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(PlainValues):
     """A metric of two models on the same samples, and the verdict on the first one.
 
     Args:
@@ -53,6 +53,7 @@ class Difference:
     test: str
     verdict: str
     caveats: Sequence[str] = ()
+    _omitted = ("caveats",)
 
     @property
     def value(self) -> float:
@@ -60,16 +61,8 @@ class Difference:
         return self.a - self.b
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers and texts."""
-        return {
-            "a": self.a,
-            "b": self.b,
-            "difference": self.value,
-            "interval": tuple(self.interval) if self.interval else None,
-            "p": self.p,
-            "test": self.test,
-            "verdict": self.verdict,
-        }
+        """Return the fields without the caveats, and the difference."""
+        return {**super().as_dict(), "difference": self.value}
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,16 +127,8 @@ class Comparison(EvaluationReport):
         return [*self.notes, *(caveat for d in self.differences.values() for caveat in d.caveats)]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers, texts, lists and dicts."""
-        return {
-            "n": self.n,
-            "level": self.level,
-            "names": list(self.names),
-            "main": self.main,
-            "verdict": self.verdict,
-            "differences": {name: d.as_dict() for name, d in self.differences.items()},
-            "notes": self.remarks(),
-        }
+        """Return the fields, the verdict, and the notes with all caveats."""
+        return {**super().as_dict(), "verdict": self.verdict, "notes": self.remarks()}
 
 
 def compare(

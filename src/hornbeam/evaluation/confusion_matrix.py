@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, wilson
-from hornbeam.evaluation.display import DrawnReport, Table
+from hornbeam.evaluation.display import DrawnReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel
@@ -24,13 +24,14 @@ _MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
-class ConfusedPair:
+class ConfusedPair(PlainValues):
     """Samples of class `true` that were predicted as class `predicted`: `count` of `n`."""
 
     true: int
     predicted: int
     count: int
     n: int
+    _properties = ("rate",)
 
     @property
     def rate(self) -> float:
@@ -40,16 +41,6 @@ class ConfusedPair:
     def interval(self, level: float = 0.95) -> Interval:
         """Return the Wilson interval of the rate."""
         return wilson(self.count, self.n, level)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return classes, counts and rate."""
-        return {
-            "true": self.true,
-            "predicted": self.predicted,
-            "count": self.count,
-            "n": self.n,
-            "rate": self.rate,
-        }
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -88,6 +79,7 @@ class Confusion(DrawnReport):
     names: Sequence[str]
     level: float = 0.95
     drawn = (_MATRIX,)
+    _omitted = ("level",)
 
     def worst(self, most: int = 5) -> list[ConfusedPair]:
         """Return the most frequent confusions.
@@ -129,11 +121,7 @@ class Confusion(DrawnReport):
 
     def as_dict(self) -> dict[str, Any]:
         """Return names, matrix and the most frequent confusions."""
-        return {
-            "names": list(self.names),
-            "matrix": self.matrix.tolist(),
-            "worst": [pair.as_dict() for pair in self.worst()],
-        }
+        return {**super().as_dict(), "worst": [pair.as_dict() for pair in self.worst()]}
 
     @property
     def figure(self) -> Figure:

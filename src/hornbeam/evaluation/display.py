@@ -2,21 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hornbeam._internal.intervals import Interval
 from hornbeam.errors import IntervalWarning
 from hornbeam.visualization.display import Block, Report, Table, Text
 from hornbeam.visualization.figure import Figure
 
-__all__ = ["DrawnReport", "EvaluationReport", "IntervalWarning", "Table"]
+__all__ = ["DrawnReport", "EvaluationReport", "IntervalWarning", "PlainValues", "Table"]
 
 
-class EvaluationReport(Report):
+class PlainValues:
+    """A dataclass that `as_dict` returns as plain values."""
+
+    # Fields that `as_dict` omits, and properties that it returns besides fields.
+    _omitted: tuple[str, ...] = ()
+    _properties: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as numbers, texts, lists and dicts."""
+        names = [name for name in vars(self) if name not in self._omitted]
+        return {name: _plain(getattr(self, name)) for name in (*names, *self._properties)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, PlainValues):
+        return value.as_dict()
+    if isinstance(value, Interval):
+        return tuple(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+class EvaluationReport(PlainValues, Report):
     """A result that shows itself in terminals and notebooks, and that `as_dict` returns as plain values."""
 
     width = 110
+    notes: Sequence[str] = ()
     # Titles of the tables that `figure` shows as well.
     drawn: tuple[str, ...] = ()
 
@@ -30,16 +62,12 @@ class EvaluationReport(Report):
 
     def remarks(self) -> list[str]:
         """Return sentences below the tables: limits of the numbers, and advice."""
-        return []
+        return list(self.notes)
 
     @property
     def figure(self) -> Figure | None:
         """Drawing of the result, None if it has none."""
         return None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the result as numbers, texts, lists and dicts."""
-        raise NotImplementedError(f"{type(self).__name__} must define as_dict()")
 
     def blocks(self) -> Sequence[Block]:
         """Return the headline, the tables and the remarks."""

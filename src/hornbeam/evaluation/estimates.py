@@ -14,7 +14,7 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.errors import IntervalWarning
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, labels_of
 from hornbeam.evaluation.per_class import ClassScore, class_scores
 from hornbeam.evaluation.resampling import interval
@@ -30,7 +30,7 @@ _MOST_CLASSES = 25
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(PlainValues):
     """Value of a metric with its interval.
 
     Args:
@@ -111,17 +111,6 @@ class Evaluation(EvaluationReport):
     def remarks(self) -> list[str]:
         """Return the notes, and those of the baselines."""
         return [*self.notes, *(self.baselines.remarks() if self.baselines is not None else ())]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers, texts, lists and dicts."""
-        return {
-            "n": self.n,
-            "level": self.level,
-            "metrics": {name: estimate.as_dict() for name, estimate in self.metrics.items()},
-            "classes": [score.as_dict() for score in self.classes],
-            "baselines": self.baselines.as_dict() if self.baselines is not None else None,
-            "notes": list(self.notes),
-        }
 
 
 def evaluate(

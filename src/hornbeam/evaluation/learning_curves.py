@@ -14,7 +14,7 @@ from hornbeam._internal.naming import abbreviate
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.compiled_metrics import Measurement, measurements
-from hornbeam.evaluation.display import DrawnReport, Table
+from hornbeam.evaluation.display import DrawnReport, PlainValues, Table
 from hornbeam.evaluation.estimates import Estimate
 from hornbeam.evaluation.resampling import interval
 from hornbeam.random import host_permutation
@@ -27,16 +27,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(PlainValues):
     """Scores of a model trained on `size` samples: on those, and on the validation samples."""
 
     size: int
     train: Estimate
     validation: Estimate
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers and dicts."""
-        return {"size": self.size, "train": self.train.as_dict(), "validation": self.validation.as_dict()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,19 +75,6 @@ class LearningCurve(DrawnReport):
             for point in self.points
         ]
         return [Table(self.metric, ("samples", "training", "validation", "interval"), rows)]
-
-    def remarks(self) -> list[str]:
-        """Return the notes."""
-        return list(self.notes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers, texts, lists and dicts."""
-        return {
-            "metric": self.metric,
-            "points": [point.as_dict() for point in self.points],
-            "last": self.last.as_dict(),
-            "notes": list(self.notes),
-        }
 
     @property
     def figure(self) -> Figure:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, f1_interval, wilson
+from hornbeam.evaluation.display import PlainValues
 from hornbeam.evaluation.labels import Labels
 
 
 @dataclass(frozen=True)
-class ClassScore:
+class ClassScore(PlainValues):
     """Scores of one class.
 
     `n` samples have the class, `predicted` samples are predicted to have it, `correct` are both. precision =
@@ -25,6 +26,7 @@ class ClassScore:
     predicted: int
     correct: int
     level: float
+    _omitted = ("level",)
 
     @property
     def precision(self) -> float:
@@ -62,12 +64,7 @@ class ClassScore:
 
     def as_dict(self) -> dict[str, Any]:
         """Return counts, values and bounds."""
-        fields: dict[str, Any] = {
-            "label": self.label,
-            "n": self.n,
-            "predicted": self.predicted,
-            "correct": self.correct,
-        }
+        fields = super().as_dict()
         for name, bounds in zip(("precision", "recall", "f1"), self.intervals, strict=True):
             fields[name] = getattr(self, name) if bounds else None
             fields[f"{name}_interval"] = tuple(bounds) if bounds else None

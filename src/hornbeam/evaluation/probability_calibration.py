@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level, wilson
 from hornbeam._internal.validation import check_int
-from hornbeam.evaluation.display import DrawnReport, EvaluationReport, Table
+from hornbeam.evaluation.display import DrawnReport, EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, from_logits, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
@@ -26,7 +26,7 @@ _SIMULATIONS = 1000
 
 
 @dataclass(frozen=True)
-class Bin:
+class Bin(PlainValues):
     """Samples with a confidence in (low, high]: their count, mean confidence, and number of correct ones."""
 
     low: float
@@ -43,10 +43,6 @@ class Bin:
     def interval(self, level: float = 0.95) -> Interval:
         """Return the Wilson interval of the accuracy."""
         return wilson(self.correct, self.count, level)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return dict(vars(self))
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int) -> tuple[float, list[Bin]]:
@@ -94,6 +90,7 @@ class Calibration(DrawnReport):
     brier: float
     log_loss: float
     bins: Sequence[Bin]
+    _properties = ("verdict",)
 
     @property
     def verdict(self) -> str:
@@ -139,21 +136,6 @@ class Calibration(DrawnReport):
         if self.verdict in ("overconfident", "underconfident"):
             remarks.append("temperature(model, x_val, y_val) brings confidences closer to frequencies")
         return remarks
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields as numbers, texts, lists and dicts."""
-        return {
-            "n": self.n,
-            "level": self.level,
-            "verdict": self.verdict,
-            "ece": self.ece,
-            "ece_by_chance": list(self.ece_by_chance),
-            "gap": self.gap,
-            "gap_interval": tuple(self.gap_interval) if self.gap_interval else None,
-            "brier": self.brier,
-            "log_loss": self.log_loss,
-            "bins": [b.as_dict() for b in self.bins],
-        }
 
     @property
     def figure(self) -> Figure:
@@ -319,10 +301,6 @@ class Temperature(EvaluationReport):
             for name, key in (("log loss", "log_loss"), ("ECE", "ece"), ("Brier score", "brier"))
         ]
         return [Table("on the samples to which it was fitted", ("", "before", "after"), rows)]
-
-    def remarks(self) -> list[str]:
-        """Return the notes."""
-        return list(self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as numbers, texts, lists and dicts."""

@@ -13,12 +13,12 @@ from hornbeam._internal.intervals import Interval, mean_interval
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import BestOfWarning
 from hornbeam.evaluation.compiled_metrics import direction
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.estimates import Evaluation
 
 
 @dataclass(frozen=True)
-class SeedVariance:
+class SeedVariance(PlainValues):
     """One number of every run, with mean, standard deviation and interval of the mean.
 
     Args:
@@ -30,6 +30,8 @@ class SeedVariance:
     name: str
     values: tuple[float, ...]
     level: float
+    _omitted = ("name", "level")
+    _properties = ("mean", "sd", "interval")
 
     @property
     def mean(self) -> float:
@@ -64,15 +66,6 @@ class SeedVariance:
             f"mean; the best of {count} runs that differ by chance alone is about {by_chance:.4f} beyond it. "
             f"Report the mean {self.mean:.4f} and its interval {self.interval}"
         )
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return values, mean, standard deviation and bounds."""
-        return {
-            "values": list(self.values),
-            "mean": self.mean,
-            "sd": self.sd,
-            "interval": tuple(self.interval),
-        }
 
 
 def expected_maximum(count: int) -> float:
@@ -127,10 +120,6 @@ class RepeatedRuns(EvaluationReport):
     def remarks(self) -> list[str]:
         """Return the bias of the best run."""
         return [next(iter(self.metrics.values())).best_of()]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the seeds and the numbers."""
-        return {"seeds": list(self.seeds), "metrics": {name: s.as_dict() for name, s in self.metrics.items()}}
 
 
 def repeat(fn: Callable[..., Any], seeds: int | Iterable[int] = 5, level: float = 0.95) -> RepeatedRuns:

@@ -12,7 +12,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.confusion_matrix import class_names
-from hornbeam.evaluation.display import EvaluationReport, Table
+from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel, displayable
@@ -27,7 +27,7 @@ _COLUMNS = 5
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Mistake(PlainValues):
     """A misclassified sample: its row, both classes, and their probabilities.
 
     `confidence` is the probability of the predicted class, `true_probability` that of the true class.
@@ -38,10 +38,6 @@ class Mistake:
     predicted: str
     confidence: float
     true_probability: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return dict(vars(self))
 
 
 @dataclass(frozen=True, repr=False)

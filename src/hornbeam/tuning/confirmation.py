@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 from hornbeam._internal.intervals import Interval, student_quantile
 from hornbeam.evaluation.comparison import CANNOT_TELL
+from hornbeam.evaluation.display import PlainValues
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PairedRuns:
 
 
 @dataclass(frozen=True)
-class Confirmation:
+class Confirmation(PlainValues):
     """The winner and the default settings, each trained again with several seeds.
 
     Args:
@@ -48,6 +48,7 @@ class Confirmation:
     chosen_by: float
     trials: int
     level: float
+    _properties = ("difference", "interval", "optimism", "verdict")
 
     @property
     def mean(self) -> float:
@@ -124,17 +125,6 @@ class Confirmation:
         if len({run.winner for run in self.runs}) == 1:
             lines.append("all seeds gave the same result: does the program set a seed of its own?")
         return lines
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields, the verdict and its numbers."""
-        return {
-            **vars(self),
-            "runs": [vars(run) for run in self.runs],
-            "difference": self.difference,
-            "interval": tuple(self.interval),
-            "optimism": self.optimism,
-            "verdict": self.verdict,
-        }
 
 
 def standard_error(interval: Interval | None) -> float | None:

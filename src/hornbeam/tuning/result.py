@@ -66,6 +66,8 @@ class TuningResult(EvaluationReport):
     confirmation: Confirmation | None
     importances: Mapping[str, float]
     model: Model | None = None
+    _omitted = ("sign", "model")
+    _properties = ("best",)
 
     @property
     def winner(self) -> Trial:
@@ -166,14 +168,7 @@ class TuningResult(EvaluationReport):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as numbers, texts, lists and dicts, without the model."""
-        return {
-            "objective": self.objective,
-            "best": self.best,
-            "value": self.winner.value,
-            "trials": [{**vars(trial), "values": dict(trial.values)} for trial in self.trials],
-            "importances": dict(self.importances),
-            "confirmation": self.confirmation.as_dict() if self.confirmation else None,
-        }
+        return {**super().as_dict(), "value": self.winner.value}
 
 
 def best_of(trials: Sequence[Trial], sign: int) -> Trial:
