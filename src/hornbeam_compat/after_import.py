@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from hornbeam.extensions.packages import is_own_module
-from hornbeam_compat.importers import importing_module
+from hornbeam_compat.importers import importing_module, is_own
 from hornbeam_compat.keras_backend import FOLLOWED, follow_library
 
 
@@ -31,7 +30,7 @@ def watched_spec(
     fullname: str, path: Sequence[str] | None, target: ModuleType | None
 ) -> importlib.machinery.ModuleSpec | None:
     """Return the spec of a library of `CALLS` with a loader that makes the call, None for other modules."""
-    if fullname not in CALLS or is_own_module(importing_module()):
+    if fullname not in CALLS or is_own(importing_module()):
         return None
     spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
     if spec is not None and spec.loader is not None:

@@ -17,10 +17,9 @@ from typing import Any
 
 import hornbeam
 from hornbeam.errors import MissingModuleError, MissingNameError
-from hornbeam.extensions.packages import is_own_module
 from hornbeam_compat import legacy_api
 from hornbeam_compat.after_import import watched_spec
-from hornbeam_compat.importers import can_do_without, importing_module, is_script
+from hornbeam_compat.importers import can_do_without, importing_module, is_own, is_script
 from hornbeam_compat.keras_backend import apply_backend, backend_name
 from hornbeam_compat.keras_src import SourceModule, public_names, source_module
 from hornbeam_compat.messages import log_deprecated
@@ -88,7 +87,7 @@ class Alias(ModuleType):
                 value = getattr(self._target, name)
             except AttributeError as error:
                 raise MissingNameError(f"{full_name}: {error}") from None
-        if isinstance(value, ModuleType) and is_own_module(value.__name__):
+        if isinstance(value, ModuleType) and is_own(value.__name__):
             return importlib.import_module(f"{self.__name__}.{name}")
         return value
 

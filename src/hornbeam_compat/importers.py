@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from types import FrameType
 
 _COMPAT = os.path.dirname(__file__)
+# The import packages of the distribution.
+_PACKAGES = ("hornbeam", "hornbeam_compat", "keras_hornbeam")
 _IMPORTLIB = os.path.dirname(importlib.__file__)
 # Handlers by which a module goes on without the module that it tried to import.
 _CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -30,6 +32,11 @@ def _frames() -> Iterator[FrameType]:
 def importing_module() -> str:
     """Return the name of the module whose code imports."""
     return next((str(frame.f_globals.get("__name__", "")) for frame in _frames()), "")
+
+
+def is_own(module: str) -> bool:
+    """Return True for the name of a module of Hornbeam."""
+    return module.partition(".")[0] in _PACKAGES
 
 
 def is_script(module: str) -> bool:

@@ -10,7 +10,6 @@ import inspect
 import sys
 from typing import Any
 
-from hornbeam.extensions.packages import module_of
 from hornbeam_compat.keras_src import source_paths
 from hornbeam_compat.patch import Patch
 
@@ -24,14 +23,14 @@ def patches() -> list[Patch]:
 
 def path_of(cls: type) -> str:
     """Return the module of Keras's sources that defines an exported class, its own one if there is none."""
-    module: str = cls._keras_module  # type: ignore[attr-defined]
+    own_module, module = (str(vars(cls)[name]) for name in ("_hb_module", "_keras_module"))
     if module.startswith("keras.src."):
         return module
     path = source_paths().get(f"{module}.{cls.__name__}".removeprefix("keras."))
-    return module_of(cls) if path is None else f"keras.src.{path}"
+    return own_module if path is None else f"keras.src.{path}"
 
 
 def getfile(object: Any) -> str:
     """Answer as `inspect.getfile`, for exported classes with the file that defines them."""
-    own = isinstance(object, type) and "_hb_module" in vars(object)
-    return _getfile(sys.modules[module_of(object)] if own else object)
+    own_module = vars(object).get("_hb_module") if isinstance(object, type) else None
+    return _getfile(sys.modules[own_module] if own_module else object)

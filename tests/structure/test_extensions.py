@@ -33,32 +33,28 @@ FACADE_NAMES = {
     "commands": "add_engine_option choose_engine",
     "data": "Composite IteratorTransform as_part elements for_user is_text map_parts",
     "files": (
-        "ARGUMENTS DATA_FORMATS REMOVED SIZES arrays_in checked_dataset formats how_to_raise "
-        "max_text_bytes names_at parse_json replace_file staged_file to_storable values_of weights"
+        "KERAS1_ARGUMENTS arrays_in checked_dataset formats how_to_raise max_text_bytes names_at "
+        "parse_json replace_file to_storable values_of weights"
     ),
-    "float8": "FORMATS round_to_float8",
     "hashing": "fingerprint64",
     "layers": (
         "Conv DropoutMasks GlobalPooling Merge Pooling SHAPE_ARGUMENTS Tracked attention_equations "
-        "check_sizes current_context einsum_letters einsum_shapes is_shapes_only projected_shape "
-        "projection_equation standard_data_format"
+        "current_context einsum_letters einsum_shapes is_shapes_only projected_shape projection_equation "
+        "standard_data_format"
     ),
     "operations": "complex_ homography masked_attention operation_class recurrent",
     "packages": (
-        "FOLDERS displayable exported find_exported install_command is_own_module module_of nearest "
-        "path_scope registry to_snake_case unique_name user_line warn_user warning_policy"
+        "displayable exported find_exported install_command nearest registry to_snake_case unique_name "
+        "warn_user warning_policy"
     ),
-    "state": "ThreadSetting context_variable override",
-    "tensors": "as_tensor dtype_name has_symbolic is_float is_integer shape_of sparse types unify variable",
+    "state": "ThreadSetting",
+    "tensors": "as_tensor dtype_name is_float is_integer shape_of sparse types unify variable",
     "tracing": (
         "Node SymbolicSize TensorType acquire_graph autodiff current_level current_stateless_scope "
-        "current_variable_tracer eager_scope in_symbolic_trace is_constant is_unknown leaf new_size "
-        "ones_like release_graph retain_graph symbolic_call value_of zeros_like"
+        "current_variable_tracer eager_scope in_symbolic_trace is_constant is_unknown leaf ones_like "
+        "release_graph retain_graph symbolic_call value_of zeros_like"
     ),
-    "training": (
-        "ArrayData Batch Monitor Predictor Signature Step WeightCache apply_class_weight next_chunk "
-        "uninterrupted"
-    ),
+    "training": "ArrayData Batch Predictor Signature Step WeightCache next_chunk uninterrupted",
     "typing": "ActivationLike ConstraintLike InitializerLike RegularizerLike TensorLike Tree",
 }
 MODULE = re.compile(rf"(?:{'|'.join(EXTENSIONS)})(?:\.\w+)*")

@@ -12,7 +12,7 @@ The names are in modules by subject, each of which is imported when it is used:
 - `tensors`: conversions of arguments, sparse tensors, dtypes and shapes.
 - `tracing`: traces, symbolic sizes, graphs of lazy values and their derivatives.
 - `operations`: operations that have no public name.
-- `hashing`, `float8`: hashes of strings, float8 dtypes.
+- `hashing`: hashes of strings.
 - `data`: elements of datasets.
 - `layers`: base classes of layers, and what describes their arguments.
 - `files`: reading and writing of untrusted files.

@@ -1,6 +1,5 @@
 """For extensions: base classes of layers, and what describes their arguments."""
 
-from hornbeam._internal.validation import check_sizes as check_sizes
 from hornbeam.config import standard_data_format as standard_data_format
 from hornbeam.layers.attention_equations import attention_equations as attention_equations
 from hornbeam.layers.attention_equations import projected_shape as projected_shape

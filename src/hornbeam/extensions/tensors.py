@@ -4,7 +4,6 @@ from hornbeam.core import sparse as sparse
 from hornbeam.core import variable as variable
 from hornbeam.core.convert import as_tensor as as_tensor
 from hornbeam.core.convert import unify as unify
-from hornbeam.core.dispatch import has_symbolic as has_symbolic
 from hornbeam.ir import types as types
 from hornbeam.ir.types import dtype_name as dtype_name
 from hornbeam.ir.types import is_float as is_float

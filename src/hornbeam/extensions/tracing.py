@@ -16,7 +16,6 @@ from hornbeam.ir.primitive import zeros_like as zeros_like
 from hornbeam.ir.sizes import SymbolicSize as SymbolicSize
 from hornbeam.ir.sizes import in_symbolic_trace as in_symbolic_trace
 from hornbeam.ir.sizes import is_unknown as is_unknown
-from hornbeam.ir.sizes import new_size as new_size
 from hornbeam.ir.trace import current_level as current_level
 from hornbeam.ir.trace import is_constant as is_constant
 from hornbeam.ir.types import TensorType as TensorType

@@ -1,12 +1,10 @@
 """For extensions: compiled steps, and batches."""
 
 from hornbeam.training.array_data import ArrayData as ArrayData
-from hornbeam.training.callbacks.monitor import Monitor as Monitor
 from hornbeam.training.inference_plan import WeightCache as WeightCache
 from hornbeam.training.loop import next_chunk as next_chunk
 from hornbeam.training.packing import Batch as Batch
 from hornbeam.training.packing import Signature as Signature
-from hornbeam.training.packing import apply_class_weight as apply_class_weight
 from hornbeam.training.signals import uninterrupted as uninterrupted
 from hornbeam.training.step import Predictor as Predictor
 from hornbeam.training.step import Step as Step

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from hornbeam.extensions.layers import check_sizes
 from hornbeam.extensions.layers import standard_data_format as standardize_data_format
 from hornbeam.extensions.packages import to_snake_case as to_snake_case
 from hornbeam.extensions.packages import unique_name
-from hornbeam.extensions.training import apply_class_weight
 
 __all__ = [
     "auto_name",
@@ -47,7 +45,11 @@ def standardize_tuple(
     Raises:
         ValueError: For anything else.
     """
-    return check_sizes(name, value, n, minimum=0 if allow_zero else 1)
+    sizes = (value,) * n if isinstance(value, (int, np.integer)) else tuple(value)
+    minimum = 0 if allow_zero else 1
+    if len(sizes) != n or not all(isinstance(x, (int, np.integer)) and x >= minimum for x in sizes):
+        raise ValueError(f"{name} must be {n} integers, each at least {minimum}, got {value!r}")
+    return tuple(map(int, sizes))
 
 
 def obtain_input_shape(
@@ -120,8 +122,8 @@ def compute_conv_output_shape(
     """
     rank = len(input_shape) - 2
     spatial = input_shape[1:-1] if data_format == "channels_last" else input_shape[2:]
-    steps = check_sizes("strides", strides, rank)
-    rates = check_sizes("dilation_rate", dilation_rate, rank)
+    steps = standardize_tuple(strides, rank, "strides")
+    rates = standardize_tuple(dilation_rate, rank, "dilation_rate")
     sizes: list[int | None] = []
     for size, kernel, step, rate in zip(spatial, kernel_size, steps, rates, strict=True):
         window = rate * (kernel - 1) + 1 if padding.lower() == "valid" else 1
@@ -130,11 +132,13 @@ def compute_conv_output_shape(
     return (batch, *sizes, filters) if data_format == "channels_last" else (batch, filters, *sizes)
 
 
-def class_weight_to_sample_weights(y: Any, class_weight: Mapping[int, float]) -> np.ndarray:
+def class_weight_to_sample_weights(y: npt.ArrayLike, class_weight: Mapping[int, float]) -> np.ndarray:
     """Return the weight of each sample's class, 1 for classes without one.
 
     Args:
         y: Class indices or one-hot rows.
         class_weight: Dict from class indices to weights.
     """
-    return apply_class_weight(class_weight, np.asarray(y), None)
+    labels = np.asarray(y).reshape(len(np.asarray(y)), -1)
+    classes = labels.argmax(axis=1) if labels.shape[1] > 1 else labels[:, 0]
+    return np.array([class_weight.get(int(number), 1.0) for number in classes], np.float32)

@@ -15,7 +15,6 @@ import numpy as np
 from hornbeam import saving
 from hornbeam.extensions.files import checked_dataset, names_at, values_of
 from hornbeam.extensions.layers import is_shapes_only
-from hornbeam.extensions.state import context_variable, override
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -70,7 +69,7 @@ def load_model(
         return saving.load_model(path, custom_objects, compile, safe_mode)
 
 
-_safe_mode: ContextVar[bool | None] = context_variable("safe_mode", None)
+_safe_mode: ContextVar[bool | None] = ContextVar("safe_mode", default=None)
 
 
 class SafeModeScope:
@@ -81,13 +80,13 @@ class SafeModeScope:
     """
 
     def __init__(self, safe_mode: bool = True) -> None:
-        self._override = override(_safe_mode, safe_mode)
+        self._value = safe_mode
 
     def __enter__(self) -> None:
-        self._override.__enter__()
+        self._token = _safe_mode.set(self._value)
 
-    def __exit__(self, *error: Any) -> None:
-        self._override.__exit__(*error)
+    def __exit__(self, *error: object) -> None:
+        _safe_mode.reset(self._token)
 
 
 def in_safe_mode() -> bool:

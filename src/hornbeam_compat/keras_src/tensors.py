@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam import Operation, Tensor
-from hornbeam.extensions.tensors import as_tensor, has_symbolic
+from hornbeam import KerasTensor, Operation, Tensor, tree
+from hornbeam.extensions.tensors import as_tensor
 
 if TYPE_CHECKING:
     from hornbeam.extensions.typing import TensorLike, Tree
@@ -40,7 +40,7 @@ def any_symbolic_tensors(args: Sequence[Any] | None = None, kwargs: Mapping[str,
         args: Positional arguments.
         kwargs: Keyword arguments.
     """
-    return has_symbolic(args or ()) or has_symbolic((kwargs or {}).values())
+    return any(isinstance(x, KerasTensor) for x in tree.flatten((args, kwargs)))
 
 
 def standardize_shape(shape: Sequence[Any] | int) -> tuple[Any, ...]:

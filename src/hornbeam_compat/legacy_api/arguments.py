@@ -11,10 +11,15 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from hornbeam.extensions.files import ARGUMENTS, DATA_FORMATS, REMOVED
+from hornbeam.extensions.files import KERAS1_ARGUMENTS
 from hornbeam.extensions.layers import SHAPE_ARGUMENTS
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
+
+# Marks an argument that was removed, here as in the tables of layers.
+REMOVED = ""
+
+DATA_FORMATS = {"tf": "channels_last", "th": "channels_first"}
 
 _QUEUES = {
     "max_queue_size": REMOVED, "max_q_size": REMOVED, "workers": REMOVED, "use_multiprocessing": REMOVED,
@@ -74,7 +79,7 @@ def patches() -> Iterator[Patch]:
     """Yield patches that translate calls of layers, optimizers, callbacks and models."""
     from hornbeam import callbacks, layers, models
 
-    for name, table in ARGUMENTS.items():
+    for name, table in KERAS1_ARGUMENTS.items():
         yield accept_names(getattr(layers, name), "__init__", table)
     for name, table in CALLBACKS.items():
         if hasattr(callbacks, name):

@@ -11,6 +11,7 @@ from hornbeam import Tensor, Variable, config, ops, random
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam.ops import conv as _conv
 from hornbeam_compat.legacy_api import backend_graph, backend_windows
+from hornbeam_compat.legacy_api.arguments import DATA_FORMATS
 
 # Earlier name -> the same function in keras.ops.
 _OPS = {
@@ -418,7 +419,6 @@ def image_dim_ordering() -> str:
 
 def set_image_dim_ordering(dim_ordering: str) -> None:
     """Set the data format by "tf" (channels last) or "th" (channels first)."""
-    formats = {"tf": "channels_last", "th": "channels_first"}
-    if dim_ordering not in formats:
+    if dim_ordering not in DATA_FORMATS:
         raise ValueError(f'dim_ordering must be "tf" or "th", got {dim_ordering!r}')
-    config.set_image_data_format(formats[dim_ordering])
+    config.set_image_data_format(DATA_FORMATS[dim_ordering])

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import layers, ops
-from hornbeam.extensions.files import SIZES
 from hornbeam_compat.messages import log_deprecated
 
 # Name -> its replacement; empty for names that Keras 3 has, of which only a way to call them is deprecated.
@@ -20,9 +19,13 @@ REPLACEMENTS = {
 }
 
 
+# Arguments for the sizes of a kernel, by the number of spatial axes.
+_SIZES = {1: ("filter_length",), 2: ("nb_row", "nb_col"), 3: ("kernel_dim1", "kernel_dim2", "kernel_dim3")}
+
+
 def _convolution(layer_class: type, rank: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Create a convolution from kernel sizes that are separate arguments."""
-    names = SIZES[rank]
+    names = _SIZES[rank]
     positional = rank > 1 and len(args) > rank and all(isinstance(n, int) for n in args[1 : rank + 1])
     if positional or names[0] in kwargs:
         sizes = ", ".join(names)

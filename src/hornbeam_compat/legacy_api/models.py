@@ -196,8 +196,7 @@ def reset_model_states(self: Any) -> None:
 
 def patches() -> Iterator[Patch]:
     """Yield patches for methods of models and metrics, and for keys of histories."""
-    from hornbeam.callbacks import History
-    from hornbeam.extensions.training import Monitor
+    from hornbeam import callbacks
     from hornbeam.metrics import Metric
     from hornbeam.models import Model
 
@@ -209,11 +208,17 @@ def patches() -> Iterator[Patch]:
     yield Patch(Model, "compiled_metrics", property(CompiledMetrics))
     yield Patch(Model, "_loss_tracker", property(lambda model: model._hb_trainer.loss_tracker))
     yield Patch(Model, "reset_states", reset_model_states)
-    yield Patch(Monitor, "_value", _accept_earlier_names(Monitor._value))
+    for monitor in (
+        callbacks.Checkpoint,
+        callbacks.EarlyStopping,
+        callbacks.OrbaxCheckpoint,
+        callbacks.ReduceLROnPlateau,
+    ):
+        yield Patch(monitor, "_value", _accept_earlier_names(monitor._value))
     yield Patch(Metric, "reset_states", reset_states)
     yield Patch(Model, "fit", _log_stratified_split(Model.fit))
     yield Patch(Model, "__init__", _accept_input_and_output(Model.__init__))
-    yield Patch(History, "on_train_begin", _use_legacy_history(History.on_train_begin))
+    yield Patch(callbacks.History, "on_train_begin", _use_legacy_history(callbacks.History.on_train_begin))
 
 
 def _log_stratified_split(fit: Any) -> Any:

@@ -42,9 +42,9 @@ def read_notebook(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def write_notebook(notebook: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a notebook, beside the target first."""
-    from hornbeam.extensions.files import staged_file
+    from hornbeam.extensions.files import replace_file
 
-    with staged_file(path) as file:
+    with replace_file(path) as file:
         file.write((json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode())
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import ml_dtypes
+
 from hornbeam import Tensor, ops
-from hornbeam.extensions.float8 import FORMATS, round_to_float8
+from hornbeam.quantizers import quantize_and_dequantize
+
+DTYPES = ("float8_e4m3fn", "float8_e5m2")
 
 
 class Float8Tensor:
@@ -24,13 +29,17 @@ class Float8Tensor:
 
 def _rounded(x: Tensor, dtype: str) -> Tensor:
     """Round to float8; values that are too large become inf, or NaN where the format has no inf (e4m3fn)."""
-    format = FORMATS[dtype]
+    format = ml_dtypes.finfo(dtype)
+    largest = float(format.max)
+    step = 2.0 ** (math.floor(math.log2(largest)) - format.nmant)
     beyond = float("nan" if dtype == "float8_e4m3fn" else "inf")
 
     @ops.custom_gradient
     def rounded(x: Tensor) -> Any:
-        result = round_to_float8(x, format)
-        result = ops.where(ops.abs(result) > format.largest, ops.sign(x) * beyond, result)
+        result = quantize_and_dequantize(x, 1.0, dtype, "float32")
+        # Rounded with the step between the largest values, ties to even.
+        is_beyond = ops.round(ops.abs(x) / step) * step > largest
+        result = ops.where(is_beyond, ops.sign(x) * beyond, result)
         # As any cast between floats, that to float8 passes gradients on unchanged.
         return result, lambda upstream: upstream
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from keras.src import activations, tree
@@ -11,11 +12,10 @@ from keras.src import activations, tree
 import hornbeam
 from hornbeam import ops
 from hornbeam.extensions.operations import recurrent
-from hornbeam.extensions.state import context_variable, override
 from keras_hornbeam.src.ops.core import convert_to_tensor
 
 # True while a layer calls `lstm` or `gru` that wants zeros for masked steps: Keras does not pass this on.
-_zero_output = context_variable("masked steps give zeros", False)
+_zero_output = ContextVar("masked steps give zeros", default=False)
 
 
 def tell_zero_output(module: Any) -> None:
@@ -25,8 +25,11 @@ def tell_zero_output(module: Any) -> None:
 
     @functools.wraps(original)
     def inner_loop(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with override(_zero_output, self.zero_output_for_mask):
+        token = _zero_output.set(self.zero_output_for_mask)
+        try:
             return original(self, *args, **kwargs)
+        finally:
+            _zero_output.reset(token)
 
     layer.inner_loop = inner_loop
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,8 @@ from keras.src.backend.common.symbolic_scope import SymbolicScope
 
 import hornbeam
 from hornbeam import ops
-from hornbeam.extensions.float8 import FORMATS
-from hornbeam.extensions.packages import path_scope
-from hornbeam.extensions.tracing import new_size, symbolic_call
-from keras_hornbeam.src.float8 import Float8Tensor
+from hornbeam.extensions.tracing import symbolic_call
+from keras_hornbeam.src.float8 import DTYPES, Float8Tensor
 
 associative_scan = ops.associative_scan
 cond = ops.cond
@@ -48,8 +46,10 @@ class Variable(KerasVariable):
     """Variable of Keras, whose value is one of Hornbeam."""
 
     def _initialize(self, value: Any) -> None:
-        path, _, name = self._path.rpartition("/")
-        with path_scope(path):
+        *layers, name = self._path.split("/")
+        with ExitStack() as scopes:
+            for layer in layers:
+                scopes.enter_context(hornbeam.name_scope(layer))
             self._value = hornbeam.Variable(value, dtype=self._dtype, trainable=self._trainable, name=name)
 
     def _direct_assign(self, value: Any) -> None:
@@ -104,7 +104,7 @@ def cast(x: Any, dtype: Any) -> Any:
     dtype = standardize_dtype(dtype)
     if isinstance(x, Float8Tensor):
         x = x.values
-    if dtype in FORMATS:
+    if dtype in DTYPES:
         return Float8Tensor(convert_to_tensor(x), dtype)
     return convert_to_tensor(x, dtype=dtype)
 
@@ -114,7 +114,7 @@ def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> An
 
     An axis of unknown size has the same in all arguments, as on other backends: layers compare shapes.
     """
-    unknown: defaultdict[int, Any] = defaultdict(new_size)
+    unknown: defaultdict[int, Any] = defaultdict(lambda: hornbeam.KerasTensor((None,)).sizes[0])
 
     def to_hornbeam(x: Any) -> Any:
         if not isinstance(x, KerasTensor):
