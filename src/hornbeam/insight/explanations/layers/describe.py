@@ -16,12 +16,7 @@ def describe(context: LayerContext) -> LayerDescription:
     if isinstance(context.layer, layers.TimeDistributed):
         return _describe_each_step(context)
     template, facts = _template_of(context.layer), Facts(context)
-    return LayerDescription(
-        _rendered(template.operation, facts),
-        _rendered(template.output, facts),
-        _rendered(template.purpose, facts),
-        _rendered(template.removal, facts),
-    )
+    return LayerDescription(*(_rendered(sentence, facts) for sentence in vars(template).values()))
 
 
 def _template_of(layer: layers.Layer) -> Template:
@@ -32,8 +27,9 @@ def _template_of(layer: layers.Layer) -> Template:
 
 def _rendered(sentence: Sentence, facts: Facts) -> str:
     if isinstance(sentence, dict):
-        sentence = next(text for condition, text in sentence.items() if not condition or facts[condition])
-    return sentence.format_map(facts)
+        texts = (text for condition, text in sentence.items() if not condition or facts.holds(condition))
+        sentence = next(texts)
+    return facts.format(sentence)
 
 
 def _describe_each_step(context: LayerContext) -> LayerDescription:

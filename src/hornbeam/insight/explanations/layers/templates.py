@@ -1,4 +1,4 @@
-"""Sentences about families of layers; names in braces are attributes of `Facts`."""
+"""Sentences about families of layers, which `Facts` formats."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BECOMES = "{input} becomes {output}"
 _TRAINING_ONLY = "predictions cost the same; the training loss falls faster"
 
 MODEL = Template(
-    "a model of its own with {inner_layers}; expand_nested=True explains them",
+    "a model of its own with {inner_layers: layer}; expand_nested=True explains them",
     "{inputs} becomes {output}",
     "a part with a name, which can be shared, trained separately or frozen",
     "all of its layers are removed",
@@ -44,7 +44,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.InputLayer,
         Template(
-            "data of shape {output} and dtype {dtype}, with any number of samples",
+            "data of shape {output} and dtype {layer.dtype}, with any number of samples",
             "{output_product} values a sample",
             "with a known shape all weights are created at once, and wrong shapes are reported before any "
             "data",
@@ -55,7 +55,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         (layers.DepthwiseConv1D, layers.DepthwiseConv2D),
         Template(
-            "each of {input_channels} has {filters_a_channel} of its own over "
+            "each of {channels: channel} has {layer.depth_multiplier: filter} of its own over "
             "{window}{stride_clause}{activation}",
             "{windows}",
             "reads neighbors at a fraction of the cost of a full convolution, because channels are not mixed"
@@ -66,37 +66,39 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         (layers.SeparableConv1D, layers.SeparableConv2D),
         Template(
-            "first each of {input_channels} by itself over {window}{stride_clause}, then {mixtures} of the "
-            "{separable_channels} results{activation}",
+            "first each of {channels: channel} by itself over {window}{stride_clause}, then "
+            "{layer.filters: linear combination} of the {separable_channels:,} results{activation}",
             "{windows}",
             "a convolution in two cheaper steps: {separable_savings}",
-            "the following layers get {input_channels}, and their receptive field stays as it was",
+            "the following layers get {channels: channel}, and their receptive field stays as it was",
         ),
     ),
     (
         (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose),
         Template(
-            "each position is added to {window} of the output, {strides} apart, by {filters}{activation}",
+            "each position is added to {window} of the output, {layer.strides:×} apart, by "
+            "{layer.filters: filter}{activation}",
             "{transposed_windows}",
             "enlarges images with learned weights (decoders, segmentation)",
-            "the image stays {input_grid}; UpSampling and a Conv enlarge it too, with fewer checkerboard "
+            "the image stays {spatial:×}; UpSampling and a Conv enlarge it too, with fewer checkerboard "
             "artifacts",
         ),
     ),
     (
         (layers.Conv1D, layers.Conv2D, layers.Conv3D),
         Template(
-            "{filters} over {window} in {channels_of_a_filter}, at every position{stride_clause}{activation}",
+            "{layer.filters: filter} over {window} in {channels_of_a_filter}, at every position"
+            "{stride_clause}{activation}",
             "{windows}",
             {
-                "is_pointwise_convolution": "mixes the channels of each position and changes their number, "
+                "is_pointwise": "mixes the channels of each position and changes their number, "
                 "without neighbors",
-                "": "detects the same pattern at every position, with {shared_weights} shared weights"
+                "": "detects the same pattern at every position, with {shared_weights:,} shared weights"
                 "{dense_weights_clause}",
             },
             {
-                "is_pointwise_convolution": "the following layers get {input_channels}",
-                "": "the following layers get {input_channels}, and their receptive field stays as it was",
+                "is_pointwise": "the following layers get {channels: channel}",
+                "": "the following layers get {channels: channel}, and their receptive field stays as it was",
             },
         ),
     ),
@@ -106,7 +108,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
             layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D,
         ),
         Template(
-            "the {extreme_or_mean} of {window} in each channel, with stride {strides}",
+            "the {extreme_or_mean} of {window} in each channel, with stride {layer.strides:×}",
             "{windows}",
             "{fewer_values}: the following layers cost less, see more of the input, and depend less on exact "
             "positions",
@@ -119,8 +121,8 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
             layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, layers.GlobalAveragePooling3D,
         ),
         Template(
-            "the {extreme_or_mean} over the {input_grid} positions of each channel",
-            "{positions} × {input_channels} become {channel_values}",
+            "the {extreme_or_mean} over the {spatial:×} positions of each channel",
+            "{positions: position} × {channels: channel} become {channels: value}",
             "the result does not depend on positions, and images of any size fit{flatten_clause}",
             "a Flatten instead enlarges the next Dense by the number of positions, and fixes the size of "
             "images",
@@ -132,8 +134,8 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
             layers.AdaptiveMaxPooling1D, layers.AdaptiveMaxPooling2D, layers.AdaptiveMaxPooling3D,
         ),
         Template(
-            "the {extreme_or_mean} of windows whose size gives {output_grid} positions",
-            "{input_grid} positions become {output_grid}",
+            "the {extreme_or_mean} of windows whose size gives {layer.output_size:×} positions",
+            "{spatial:×} positions become {layer.output_size:×}",
             "images of any size give an output of one size",
             "the following layers get as many positions as the image has",
         ),
@@ -161,34 +163,37 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
         (layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D),
         Template(
             {
-                "is_nearest": "repeats each position {scale_factors} times",
-                "": "{interpolation} interpolation to {scale_factors} times the size",
+                "is_nearest": "repeats each position {factors:×} times",
+                "": "{layer.interpolation} interpolation to {factors:×} times the size",
             },
             "{upsampled}",
             "enlarges images without weights; a following convolution smooths them",
-            "the image stays {input_grid}",
+            "the image stays {spatial:×}",
         ),
     ),
     # -- products
     (
         layers.Dense,
         Template(
-            "{weighted_sums} of {all_features}{at_positions}{activation}",
-            "the last axis of {input} becomes {units_text}",
+            {
+                "reads_one": "{layer.units: weighted sum} of {width: input}{at_positions}{activation}",
+                "": "{layer.units: weighted sum} of all {width: input}{at_positions}{activation}",
+            },
+            "the last axis of {input} becomes {layer.units:,}",
             {
                 "is_last": "the answer: {answer}",
-                "": "combines the {features} into {new_features}{linear_clause}",
+                "": "combines the {width: input} into {layer.units: feature}{linear_clause}",
             },
             {
                 "is_last": "the model would end with {input}, which the loss does not expect",
-                "": "the next layer reads the {feature_values} themselves: one nonlinearity fewer",
+                "": "the next layer reads the {width: value} themselves: one nonlinearity fewer",
             },
         ),
     ),
     (
         layers.EinsumDense,
         Template(
-            "the product {equation} with its kernel{activation}",
+            "the product {layer.equation} with its kernel{activation}",
             _BECOMES + " by the equation",
             "a Dense over chosen axes: heads of attention, projections of several axes at once",
             "the following layer gets the axes as they were",
@@ -197,39 +202,46 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.Embedding,
         Template(
-            "looks up each of {input_values} in a table of {table_rows} rows; each row is {embedding_width} "
-            "that are learned{mask_clause}",
+            "looks up each of {input_values} in a table of {layer.input_dim:,} rows; each row is "
+            "{layer.output_dim: number} that are learned{mask_clause}",
             "{embedded} values",
             "codes of words or categories have no order; rows of similar use become similar",
-            "the following layers would read the codes 0 ... {last_code} as magnitudes",
+            "the following layers would read the codes 0 ... {last_code:,} as magnitudes",
         ),
     ),
     # -- attention and recurrence
     (
         (layers.MultiHeadAttention, layers.GroupedQueryAttention),
         Template(
-            "{heads} of {head_size} numbers: each of {input_steps} takes a mean of the values of "
-            "{key_steps}, weighted by softmax(q·k / √{head_size})",
+            "{heads: head} of {head_size} numbers: each of {steps: step} takes a mean of the values of "
+            "{keys: step}, weighted by softmax(q·k / √{head_size})",
             "{input}, unchanged, from {attention_weights} attention weights",
             "any step reaches any other in one layer, and the weights depend on the content",
             "steps would not interact here; the cost that is saved grows with steps × steps",
         ),
     ),
-    (
-        (layers.Attention, layers.AdditiveAttention),
-        Template(
-            "each of {queries} takes a mean of the values, weighted by the softmax of {attention_score}",
-            "one value for each query: {output}",
-            "looks up by similarity instead of by position",
-            "the queries would pass on without what they look up",
-        ),
+    *(
+        (
+            kind,
+            Template(
+                "each of {steps: query/queries} takes a mean of the values, weighted by the softmax of "
+                + score,
+                "one value for each query: {output}",
+                "looks up by similarity instead of by position",
+                "the queries would pass on without what they look up",
+            ),
+        )
+        for kind, score in (
+            (layers.AdditiveAttention, "tanh(q + k) summed"),
+            (layers.Attention, "the product q·k"),
+        )
     ),
     (
         (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D),
         Template(
-            "an LSTM whose state is an image: {frames} through {cell_filters} of {cell_window}, {cell_sums} "
-            "sums at each position",
-            "{output}: {returned_frames}",
+            "an LSTM whose state is an image: {steps: frame} through {layer.cell.filters: filter} of "
+            "{layer.cell.kernel_size:×}, {cell_sums} sums at each position",
+            {"layer.return_sequences": "{output}: every frame", "": "{output}: the last state"},
             "keeps positions while it remembers changes over time",
             "frames would not interact",
         ),
@@ -237,7 +249,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.RNN,
         Template(
-            "reads {recurrent_steps} of {recurrent_inputs} in order{direction_clause} and keeps a state of "
+            "reads {steps: step} of {width: value} in order{direction_clause} and keeps a state of "
             "{state_clause}; returns {returned}",
             "{output}: {returned}",
             {
@@ -246,7 +258,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
                 "": "order matters, and sequences of any length fit",
             },
             {
-                "returns_sequences": "steps would not interact",
+                "layer.return_sequences": "steps would not interact",
                 "": "the following layer gets {input}, all steps, instead of one summary",
             },
         ),
@@ -254,7 +266,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.Bidirectional,
         Template(
-            "two {inner_kind} layers, one forwards and one backwards in time, merged by {merge_mode}",
+            "two {inner_kind} layers, one forwards and one backwards in time, merged by {layer.merge_mode!r}",
             "{bidirectional_output}",
             "each step depends on the steps before and after it",
             "a single {inner_kind} has half the weights and takes half the time, and depends on earlier "
@@ -277,10 +289,11 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.SpectralNormalization,
         Template(
-            "{wrapped} with its kernel divided by its largest singular value ({power_iterations} an update)",
+            "{layer.layer.name} with its kernel divided by its largest singular value "
+            "({layer.power_iterations: power iteration} an update)",
             _BECOMES,
             "no difference of inputs grows by more than a factor of 1 (critics of GANs)",
-            "{wrapped} alone, without a bound",
+            "{layer.layer.name} alone, without a bound",
         ),
     ),
     *(
@@ -295,21 +308,32 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
             ),
         )
         for kind, operation in (
-            (layers.LayerNormalization, "the {feature_values} of each position get mean 0 and variance 1"),
-            (layers.GroupNormalization, "channels in {groups} groups get mean 0 and variance 1"),
-            (layers.RMSNormalization, "the {feature_values} of each position are divided by their RMS"),
-            (layers.UnitNormalization, "the {feature_values} of each position are scaled to norm 1"),
+            (layers.LayerNormalization, "the {width: value} of each position get mean 0 and variance 1"),
+            (layers.GroupNormalization, "channels in {layer.groups} groups get mean 0 and variance 1"),
+            (layers.RMSNormalization, "the {width: value} of each position are divided by their RMS"),
+            (layers.UnitNormalization, "the {width: value} of each position are scaled to norm 1"),
         )
     ),
     # -- noise and activations
-    (
-        (layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout, layers.ActivityRegularization),
-        Template(
-            "in training it {noise}, on {input_values}; in inference it does nothing",
-            "{unchanged}",
-            "small changes of the values must not change the output",
-            _TRAINING_ONLY,
-        ),
+    *(
+        (
+            kind,
+            Template(
+                "in training it " + effect + ", on {input_values}; in inference it does nothing",
+                "{unchanged}",
+                "small changes of the values must not change the output",
+                _TRAINING_ONLY,
+            ),
+        )
+        for kind, effect in (
+            (layers.GaussianNoise, "adds noise of deviation {layer.stddev:g}"),
+            (layers.GaussianDropout, "multiplies by noise around 1 (rate {layer.rate:g})"),
+            (
+                layers.AlphaDropout,
+                "sets a fraction of {layer.rate:g} to the negative limit of selu, keeping mean and variance",
+            ),
+            (layers.ActivityRegularization, "adds a penalty on the values to the loss"),
+        )
     ),
     (
         (layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D),
@@ -347,20 +371,26 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
             "a following Dense would work along the last axis only, at each position with the same weights",
         ),
     ),
-    (
-        (layers.Reshape, layers.Permute),
-        Template(
-            {"is_permutation": "axes in the order {dims}", "": "the same {input_values} in another shape"},
-            "{input_product} values as {output}",
-            "the following layer needs its axes so",
-            "it would get {input}",
-        ),
+    *(
+        (
+            kind,
+            Template(
+                operation,
+                "{input_product} values as {output}",
+                "the following layer needs its axes so",
+                "it would get {input}",
+            ),
+        )
+        for kind, operation in (
+            (layers.Reshape, "the same {input_values} in another shape"),
+            (layers.Permute, "axes in the order {layer.dims}"),
+        )
     ),
     (
         layers.RepeatVector,
         Template(
-            "the same vector {repetitions} times, once a step",
-            "{repetitions} × {input} = {repeated_size} values",
+            "the same vector {layer.n:,} times, once a step",
+            "{layer.n:,} × {input} = {output_size:,} values",
             "a following recurrent layer reads it at every step (decoders)",
             "the following layer would get no steps",
         ),
@@ -368,7 +398,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.Add,
         Template(
-            "{merged_tensors} of shape {input} added elementwise",
+            "{input_count: tensor} of shape {input} added elementwise",
             "{merged_output}",
             "a skip connection: its input is kept, the other branch learns only the difference, and "
             "gradients pass unchanged",
@@ -379,7 +409,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
         (
             kind,
             Template(
-                "{merged_tensors} of shape {input} " + merged,
+                "{input_count: tensor} of shape {input} " + merged,
                 "{merged_output}",
                 "merges branches without weights",
                 "the branches stay separate: one of them would be lost",
@@ -396,8 +426,8 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.Concatenate,
         Template(
-            "joins {merged_tensors} along axis {axis}",
-            "{concatenated} along axis {axis}: {output}",
+            "joins {input_count: tensor} along axis {layer.axis}",
+            "{concatenated} along axis {layer.axis}: {output}",
             "the following layers read all branches and weight them themselves",
             "one of the branches would be lost",
         ),
@@ -405,7 +435,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.Dot,
         Template(
-            "the {similarity} of two tensors along axes {axes}",
+            "the {similarity} of two tensors along axes {layer.axes}",
             "{inputs} become {output}",
             "measures how similar two vectors are",
             "the two would not be compared",
@@ -472,7 +502,7 @@ TEMPLATES: tuple[tuple[Any, Template], ...] = (
     (
         layers.Masking,
         Template(
-            "masks the steps at which all values are {mask_value}: the following layers skip them",
+            "masks the steps at which all values are {layer.mask_value:g}: the following layers skip them",
             "{unchanged}",
             "padding at the end of short sequences is not data",
             "padding is read as if it were data",
