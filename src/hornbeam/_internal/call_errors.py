@@ -48,8 +48,8 @@ def argument_hint(name: str, accepted: Iterable[str]) -> str:
     from hornbeam._internal.naming import nearest
 
     accepted = list(accepted)
-    for meaning in ARGUMENTS.get(name, ()):
-        if meaning in accepted:
+    for meaning, others in ARGUMENTS.items():
+        if meaning in accepted and name in others.split():
             return f" Here it is called {meaning!r}."
     if name in NO_ARGUMENTS:
         return f" It is not needed: {NO_ARGUMENTS[name]}."
