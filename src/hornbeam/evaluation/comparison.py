@@ -11,6 +11,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int, check_model
+from hornbeam.diagnostics.predictions import opened, predictions
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
 from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
@@ -202,8 +203,6 @@ def compare(
 def _predict_both(
     models: tuple[Any, Any], x: Tree, y: Tree, weights: Any, batch_size: Any, steps: Any
 ) -> list[Any]:
-    from hornbeam.diagnostics.predictions import opened, predictions
-
     for model in models:
         check_model(model, where="compare")
         model._hb_trainer.require_compiled("evaluate")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam.evaluation.statistics import Statistic, loss_values, mean_of, of_metric
+from hornbeam.training.outputs import Outputs
 
 if TYPE_CHECKING:
     from hornbeam.diagnostics.predictions import Predictions
@@ -66,8 +67,6 @@ def _custom_steps(model: Model) -> str:
 
 
 def _losses(model: Any, predicted: Predictions, notes: list[str]) -> list[Measurement]:
-    from hornbeam.training.outputs import Outputs
-
     losses = model._hb_trainer.losses
     if losses is None or losses.spec is None:
         return []
@@ -98,8 +97,6 @@ def _shifted(name: str, values: np.ndarray, constant: float) -> Measurement:
 
 
 def _metrics(model: Model, predicted: Predictions, notes: list[str]) -> list[Measurement]:
-    from hornbeam.training.outputs import Outputs
-
     compiled = model._hb_trainer.metrics
     if compiled is None:
         return []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, wilson
+from hornbeam.diagnostics.predictions import predictions
 from hornbeam.evaluation.display import DrawnReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, require_labels
 from hornbeam.visualization.figure import Figure
@@ -169,8 +170,6 @@ def confusion(
     Example:
         >>> confusion(model, x_val, y_val).worst(3)  # doctest: +SKIP
     """
-    from hornbeam.diagnostics.predictions import predictions
-
     predicted = predictions(model, x, y, batch_size=batch_size, purpose="confusion")
     return confusion_of(require_labels(model, predicted, "confusion()"), names, level)
 

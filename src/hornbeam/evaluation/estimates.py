@@ -11,6 +11,7 @@ import numpy as np
 from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
+from hornbeam.diagnostics.predictions import Predictions, predictions
 from hornbeam.errors import IntervalWarning
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
@@ -22,7 +23,6 @@ from hornbeam.evaluation.resampling import interval
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike
     from hornbeam.data import Dataset
-    from hornbeam.diagnostics.predictions import Predictions
     from hornbeam.evaluation.baseline_models import Baselines
     from hornbeam.models import Model
 
@@ -156,8 +156,6 @@ def evaluate(
     Example:
         >>> print(hornbeam.evaluation.evaluate(model, x_test, y_test))  # doctest: +SKIP
     """
-    from hornbeam.diagnostics.predictions import predictions
-
     check_level(level)
     resamples = check_int("resamples", resamples, 100)
     model._hb_trainer.require_compiled("evaluate")

@@ -12,6 +12,7 @@ from hornbeam import tree
 from hornbeam._internal.intervals import check_level
 from hornbeam._internal.naming import abbreviate
 from hornbeam.data.splits.sealed import refuse_sealed
+from hornbeam.diagnostics.predictions import predictions
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.compiled_metrics import Measurement, measurements
 from hornbeam.evaluation.display import DrawnReport, PlainValues, Table
@@ -131,7 +132,6 @@ def learning_curve(
     Example:
         >>> learning_curve(build, x, y, (x_val, y_val), epochs=5).plot("curve.png")  # doctest: +SKIP
     """
-    from hornbeam.diagnostics.predictions import predictions
     from hornbeam.utils import set_random_seed
 
     check_level(level)

@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level, wilson
 from hornbeam._internal.validation import check_int
+from hornbeam.diagnostics.predictions import predictions
 from hornbeam.evaluation.display import DrawnReport, EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, from_logits, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
@@ -195,8 +196,6 @@ def calibration(
     Example:
         >>> calibration(model, x_test, y_test).plot("reliability.png")  # doctest: +SKIP
     """
-    from hornbeam.diagnostics.predictions import predictions
-
     check_level(level)
     predicted = predictions(model, x, y, batch_size=batch_size, purpose="calibration")
     return calibration_of(require_labels(model, predicted, "calibration()"), bins, level, seed)
@@ -367,7 +366,6 @@ def temperature(
         >>> calibrated = temperature(model, x_val, y_val).model(model)  # doctest: +SKIP
     """
     from hornbeam.data.splits.sealed import refuse_sealed
-    from hornbeam.diagnostics.predictions import predictions
 
     refuse_sealed((x, y), "temperature() fits a number to it")
     predicted = predictions(model, x, y, batch_size=batch_size, purpose="")

@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.validation import check_int
+from hornbeam.diagnostics.predictions import Predictions, predictions
 from hornbeam.evaluation.confusion_matrix import class_names
 from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, require_labels
@@ -20,7 +21,6 @@ from hornbeam.visualization.panels import ImagePanel, displayable
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, Tree
     from hornbeam.data import Dataset
-    from hornbeam.diagnostics.predictions import Predictions
     from hornbeam.models import Model
 
 _COLUMNS = 5
@@ -174,8 +174,6 @@ def mistakes(
     Example:
         >>> mistakes(model, x_val, y_val).plot("mistakes.png")  # doctest: +SKIP
     """
-    from hornbeam.diagnostics.predictions import predictions
-
     most = check_int("most", most, 1)
     predicted = predictions(model, x, y, batch_size=batch_size, keep_x=True, purpose="mistakes")
     return mistakes_of(predicted, require_labels(model, predicted, "mistakes()"), most, names)

@@ -6,8 +6,15 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.row_hash import evenly_spaced, fingerprint
 from hornbeam.diagnostics.doctor_callback import Doctor
 from hornbeam.distribution.processes import is_first
+from hornbeam.insight.runs.environment import command, environment
+from hornbeam.insight.runs.folder import is_plain
+from hornbeam.insight.runs.layout import PARTS
+from hornbeam.insight.runs.liveness import this_process
+from hornbeam.insight.runs.parts import of_findings, of_model, part_of
+from hornbeam.random import chosen_seed
 from hornbeam.training.callbacks.base import Callback, Logs, run_of
 
 if TYPE_CHECKING:
@@ -70,8 +77,6 @@ class RunFollower(Callback):
         return {"run": self._run_name()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        from hornbeam.insight.runs.folder import is_plain
-
         name = state.get("run")
         self._resumes_in = name if is_plain(name) else None
 
@@ -110,8 +115,6 @@ class RunFollower(Callback):
             RuntimeError: If no training has begun.
             TypeError: If runs do not hold such a result.
         """
-        from hornbeam.insight.runs.parts import part_of
-
         name, values = part_of(result)
         self.keep(name, values)
 
@@ -182,8 +185,6 @@ class RunFollower(Callback):
             ValueError: If runs have no part of this name.
             RuntimeError: If no training has begun.
         """
-        from hornbeam.insight.runs.layout import PARTS
-
         if part not in PARTS:
             raise ValueError(f"a run has no part {part!r}; its parts are {', '.join(PARTS)}")
         if not is_first():
@@ -199,14 +200,11 @@ class RunFollower(Callback):
         """Record the model, as soon as it is built."""
         if self._described or not self.model.built:
             return
-        from hornbeam.insight.runs.parts import of_model
 
         self.keep("model", of_model(self.model))
         self._described = True
 
     def _keep_findings(self) -> None:
-        from hornbeam.insight.runs.parts import of_findings
-
         run = self.model._hb_trainer.run
         others = run.callbacks.callbacks if run is not None else ()
         findings = [callback.findings for callback in others if isinstance(callback, Doctor)]
@@ -216,10 +214,6 @@ class RunFollower(Callback):
 
 def facts_of_fit(model: Model, params: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the facts that are known when a training begins."""
-    from hornbeam.insight.runs.environment import command, environment
-    from hornbeam.insight.runs.liveness import this_process
-    from hornbeam.random import chosen_seed
-
     run = run_of(model)
     return {
         "format": 2,
@@ -243,7 +237,6 @@ def _data(data: Any) -> dict[str, Any] | None:
     """Return shapes and dtypes of data, and the fingerprint of arrays in memory."""
     if data is None:
         return None
-    from hornbeam._internal.row_hash import evenly_spaced, fingerprint
 
     arrays = (data.table if data.in_memory else data.first_batch()).leaves
     facts: dict[str, Any] = {

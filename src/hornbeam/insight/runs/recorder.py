@@ -9,7 +9,12 @@ from typing import Any
 
 from hornbeam.distribution.processes import agreed
 from hornbeam.engines import current_engine
+from hornbeam.insight.runs.folder import append_line, drop_lines, make_folder, replace_json, write_json
 from hornbeam.insight.runs.follower import RunFollower, facts_of_fit, now
+from hornbeam.insight.runs.layout import HISTORY, INFO, PROGRESS
+from hornbeam.insight.runs.liveness import this_process
+from hornbeam.insight.runs.reading import read_run
+from hornbeam.insight.runs.steering import clear_stop, stop_requested
 from hornbeam.training.callbacks.base import Logs, run_of
 
 
@@ -89,9 +94,6 @@ class RunRecorder(RunFollower):
             self._look()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        from hornbeam.insight.runs.layout import PROGRESS
-        from hornbeam.insight.runs.steering import clear_stop
-
         if self.save_weights:  # all processes of a job take part
             self.model.save_weights((self.path or Path()) / "final.weights.h5")
         if self.path is None:
@@ -107,7 +109,6 @@ class RunRecorder(RunFollower):
     def _when_interrupted(self) -> tuple[str, str]:
         if self.path is None:
             return "", ""
-        from hornbeam.insight.runs.layout import HISTORY
 
         history = self.path / HISTORY
         epochs = len(history.read_text().splitlines()) if history.is_file() else 0
@@ -115,12 +116,6 @@ class RunRecorder(RunFollower):
 
     def _begin(self, epoch: int) -> None:
         """Create a folder, or continue in the one that a checkpoint names."""
-        from hornbeam.insight.runs.folder import drop_lines, make_folder
-        from hornbeam.insight.runs.layout import HISTORY, INFO
-        from hornbeam.insight.runs.liveness import this_process
-        from hornbeam.insight.runs.reading import read_run
-        from hornbeam.insight.runs.steering import clear_stop
-
         folder = self.folder / self._resumes_in if self._resumes_in else None
         if folder is not None and (folder / INFO).is_file():
             self.path = folder
@@ -138,9 +133,6 @@ class RunRecorder(RunFollower):
 
     def _report(self, batch: int) -> None:
         """Write the position within the epoch, which is also a sign of life."""
-        from hornbeam.insight.runs.folder import replace_json
-        from hornbeam.insight.runs.layout import PROGRESS
-
         assert self.path is not None
         seconds = round(time.perf_counter() - self._epoch_started, 4)
         position = {"epoch": self._epoch + 1, "step": batch + 1, "seconds": seconds}
@@ -148,30 +140,20 @@ class RunRecorder(RunFollower):
 
     def _look(self) -> None:
         """Stop the training if its folder asks for it; the processes of a job stop at the same step."""
-        from hornbeam.insight.runs.steering import stop_requested
-
         self._looked, self._looked_this_epoch = time.perf_counter(), True
         if not agreed(self.path is None or not stop_requested(self.path)):
             self.model.stop_training = self._stopped = run_of(self.model).is_paused = True
 
     def _write(self, changes: dict[str, Any]) -> None:
-        from hornbeam.insight.runs.folder import write_json
-        from hornbeam.insight.runs.layout import INFO
-
         assert self.path is not None
         self._info.update(changes)
         write_json(self.path / INFO, self._info)
 
     def _write_epoch(self, line: dict[str, Any]) -> None:
-        from hornbeam.insight.runs.folder import append_line
-        from hornbeam.insight.runs.layout import HISTORY
-
         assert self.path is not None
         append_line(self.path / HISTORY, line)
 
     def _write_part(self, part: str, values: dict[str, Any]) -> None:
-        from hornbeam.insight.runs.folder import write_json
-
         assert self.path is not None
         write_json(self.path / f"{part}.json", values)
 

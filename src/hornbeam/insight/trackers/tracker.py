@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.warn import warn_user
 from hornbeam.engines import current_engine
+from hornbeam.insight.runs.folder import plain
 from hornbeam.insight.runs.follower import RunFollower, facts_of_fit
+from hornbeam.insight.runs.settings import facts_of_machine, scores_of, settings_of_fit, settings_of_model
 from hornbeam.training.callbacks.base import Logs
 
 if TYPE_CHECKING:
@@ -175,8 +177,6 @@ class Tracker(RunFollower):
     # -- records -----------------------------------------------------------------------------------
 
     def _calls_of_info(self, info: Mapping[str, Any], run_id: str | None) -> Iterator[_Call]:
-        from hornbeam.insight.runs.settings import facts_of_machine, settings_of_fit
-
         yield self.start, (str(info["name"]), run_id)
         yield self.log_settings, (settings_of_fit(info),)
         yield self.log_facts, (facts_of_machine(info),)
@@ -185,9 +185,6 @@ class Tracker(RunFollower):
         yield self.log_metrics, ({**line["logs"], "epoch_seconds": line["seconds"]}, line["epoch"] - 1)
 
     def _calls_of_part(self, part: str, values: Mapping[str, Any]) -> Iterator[_Call]:
-        from hornbeam.insight.runs.folder import plain
-        from hornbeam.insight.runs.settings import scores_of, settings_of_model
-
         if part == "model":
             yield self.log_settings, (settings_of_model(values),)
         elif part == "evaluation":
