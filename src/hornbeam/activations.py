@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import primitives as p
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core import registry
 from hornbeam.core.dispatch import operation
 from hornbeam.core.registry import exported
@@ -243,5 +243,4 @@ def get(identifier: ActivationLike) -> Callable[..., Tensor]:
     return linear if identifier is None else registry.resolve(identifier, _MODULE, "activation")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.naming import unique_name as _unique_name
 from hornbeam.config import backend as backend
 from hornbeam.config import epsilon as epsilon
@@ -71,5 +69,4 @@ def result_type(*dtypes: object) -> str:
     return promote_types(kinds, floatx())
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

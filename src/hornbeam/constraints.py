@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core import registry
@@ -201,5 +201,4 @@ def get(identifier: ConstraintLike | type[Constraint]) -> Constraint | Callable[
     return registry.resolve(identifier, _MODULE, "constraint")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -16,9 +16,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 
 __all__ = [
     "AllocationError", "ArgumentTypeError", "BestOfWarning", "BranchError", "ConcretizationError",
@@ -171,5 +169,4 @@ class BestOfWarning(UserWarning):
     """The best of several runs was selected, which depends more on chance than on the method."""
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

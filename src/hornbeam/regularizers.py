@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam import ops
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core import registry
 from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
@@ -221,5 +221,4 @@ def get(identifier: RegularizerLike | type[Regularizer]) -> Regularizer | Callab
     return registry.resolve(identifier, _MODULE, "regularizer")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

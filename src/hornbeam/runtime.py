@@ -12,12 +12,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import _native
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.errors import ModelFileError
 
 __all__ = ["FrozenModel", "Signature", "TensorSpec"]
@@ -164,5 +164,4 @@ def _buffer(value: Any, spec: TensorSpec) -> _native.Buffer:
     return _native.Buffer.from_numpy(np.ascontiguousarray(array).reshape(array.shape), spec.dtype)
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -52,6 +52,19 @@ def read_stub(path: str) -> tuple[dict[str, str], dict[str, str]]:
     return names, aliases
 
 
+def explain_missing(module: str, missing: Mapping[str, str] | None = None) -> None:
+    """Let a module without lazy attributes explain the names that it lacks, and list its public names alone.
+
+    Type checkers do not see that it then has a `__getattr__`, and so report unknown names.
+
+    Args:
+        module: `__name__` of the module.
+        missing: As `attach` takes it.
+    """
+    explain, names, _ = attach(module, missing=missing)
+    vars(sys.modules[module]).update(__getattr__=explain, __dir__=names)
+
+
 def attach(
     package: str,
     names: Mapping[str, str] | None = None,

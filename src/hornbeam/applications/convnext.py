@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hornbeam import initializers, layers
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications.building import Request, build, channels, document, published
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
@@ -248,5 +248,4 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     return x
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications.building import cache_path
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor
@@ -114,5 +114,4 @@ def decode_predictions(preds: ArrayLike, top: int = 5) -> list[list[tuple[str, s
     ]
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

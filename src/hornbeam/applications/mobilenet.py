@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hornbeam import layers
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     STORE,
@@ -153,5 +153,4 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     return imagenet_utils.preprocess_input(x, data_format, "tf")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hornbeam import layers
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     STORE,
@@ -173,5 +173,4 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     return imagenet_utils.preprocess_input(x, data_format, "tf")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

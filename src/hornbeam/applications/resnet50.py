@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications.resnet import ResNet50 as ResNet50
 from hornbeam.applications.resnet import decode_predictions as decode_predictions
 from hornbeam.applications.resnet import preprocess_input as preprocess_input
@@ -12,5 +10,4 @@ from hornbeam.applications.resnet import preprocess_input as preprocess_input
 __all__ = ["ResNet50", "decode_predictions", "preprocess_input"]
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

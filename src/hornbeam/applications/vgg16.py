@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hornbeam import layers
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import Request, architecture, kernel_files
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
@@ -93,5 +93,4 @@ def preprocess_input(x: Images, data_format: str | None = None) -> Images:
     return imagenet_utils.preprocess_input(x, data_format, "caffe")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

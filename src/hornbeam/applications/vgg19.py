@@ -5,9 +5,7 @@ Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications.vgg16 import decode_predictions as decode_predictions
 from hornbeam.applications.vgg16 import preprocess_input as preprocess_input
 from hornbeam.applications.vgg16 import vgg
@@ -19,5 +17,4 @@ VGG19 = vgg(
 )
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.datasets.images import Split
 from hornbeam.datasets.tables import load_table
 
@@ -40,5 +38,4 @@ def load_data(
     return load_table("california_housing.npz", path, _SHA256, test_split, seed, rows)
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.datasets.images import Split, load_cifar100
 
 __all__ = ["load_data"]
@@ -32,5 +30,4 @@ def load_data(label_mode: str = "fine") -> tuple[Split, Split]:
     return load_cifar100(label_mode)
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -5,9 +5,7 @@ https://arxiv.org/abs/1708.07747
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.datasets.images import Split, load_fashion_mnist
 
 __all__ = ["load_data"]
@@ -30,5 +28,4 @@ def load_data() -> tuple[Split, Split]:
     return load_fashion_mnist()
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -5,11 +5,9 @@ https://ai.stanford.edu/~amaas/data/sentiment/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.datasets import texts
 from hornbeam.datasets.images import Split
 
@@ -76,5 +74,4 @@ def get_word_index(path: str = "imdb_word_index.json") -> dict[str, int]:
     return texts.word_index("imdb_word_index.json", path, "bfafd718b763782e994055a2d397834f")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

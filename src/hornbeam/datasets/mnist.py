@@ -9,11 +9,10 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.errors import CorruptFileError
 
 __all__ = ["load_data"]
@@ -61,5 +60,4 @@ def _unpack(data: Mapping[str, np.ndarray], part: str) -> Split:
     return images.reshape(-1, 28, 28), data[f"y_{part}"]
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.distribution.distributions import DataParallel as DataParallel
 from hornbeam.distribution.distributions import Distribution as Distribution
 from hornbeam.distribution.distributions import ModelParallel as ModelParallel
@@ -34,5 +32,4 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

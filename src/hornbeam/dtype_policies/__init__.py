@@ -1,8 +1,6 @@
 """Dtype policies: the dtype in which a layer stores its weights, and the one in which it computes."""
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.dtype_policies.identifiers import (
     deserialize,
     get,
@@ -29,5 +27,4 @@ __all__ = [
     "set_global_policy",
 ]  # fmt: skip
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

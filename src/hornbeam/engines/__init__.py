@@ -10,10 +10,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from hornbeam._internal import context
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.engines.base import Engine as Engine
 from hornbeam.engines.base import MeshEngine as MeshEngine
 from hornbeam.engines.mesh import Mesh
@@ -281,5 +280,4 @@ def set_default_engine(name: str) -> None:
     _default[:] = [get_engine(name)]
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

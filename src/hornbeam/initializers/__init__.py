@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core import registry
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers.constants import Constant, Identity, Ones, Zeros
@@ -119,5 +119,4 @@ def get(identifier: InitializerLike | type[Initializer]) -> Initializer | Callab
     return registry.resolve(identifier, MODULE, "initializer")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.tensor import Tensor
@@ -379,5 +379,4 @@ def _tf_apply(tf: Any, run: _CompiledModel) -> Callable[..., Any]:
     return apply
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core import registry
 from hornbeam.losses import (
@@ -233,5 +233,4 @@ __all__ = [
 ]  # fmt: skip
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__, missing=_MISSING)
+explain_missing(__name__, _MISSING)

@@ -3,9 +3,8 @@
 # ruff: noqa: I001
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.ops import image
 from hornbeam.ops import linalg
 from hornbeam.ops import math
@@ -158,5 +157,4 @@ __all__ = [
 
 set_tensor_functions(numpy)
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

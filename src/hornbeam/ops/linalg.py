@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core.convert import broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.lazy import retain_graph
@@ -595,5 +595,4 @@ def jvp(
     return (result, derivative, aux) if has_aux else (result, derivative)
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

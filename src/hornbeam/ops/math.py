@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hornbeam import primitives as p
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
@@ -213,5 +213,4 @@ def cdist(x: TensorLike, y: TensorLike) -> Tensor:
     )
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

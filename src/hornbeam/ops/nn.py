@@ -3,9 +3,8 @@
 # ruff: noqa: I001
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 
 # fmt: off
 from hornbeam.ops.activation import (
@@ -54,5 +53,4 @@ __all__ = [
 # fmt: on
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

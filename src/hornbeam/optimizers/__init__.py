@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, overload
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core import registry
 from hornbeam.optimizers import legacy as legacy
 from hornbeam.optimizers import schedules as schedules
@@ -81,5 +81,4 @@ def get(identifier: OptimizerLike | type[Optimizer] | None) -> Optimizer | None:
     return optimizer
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

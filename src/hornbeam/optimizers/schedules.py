@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import floatx
 from hornbeam.core import registry
@@ -375,5 +375,4 @@ def deserialize(
     return registry.deserialize(config, custom_objects)
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

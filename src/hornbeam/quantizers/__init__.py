@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.naming import to_snake_case
 from hornbeam.core import registry
 from hornbeam.quantizers.absmax import abs_max_quantize, abs_max_quantize_grouped_with_zero_point
@@ -104,5 +104,4 @@ def get(
     return registry.resolve(identifier, _MODULE, "quantizer")
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.limits import Budget as Budget
 from hornbeam._internal.limits import budget as budget
 from hornbeam.core.registry import custom_object_scope as CustomObjectScope
@@ -52,5 +50,4 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

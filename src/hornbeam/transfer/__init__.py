@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.transfer.freezing import freeze, layerwise_decay, unfreeze
 from hornbeam.transfer.unfreezing import GradualUnfreezing
 
 __all__ = ["GradualUnfreezing", "freeze", "layerwise_decay", "unfreeze"]
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -6,9 +6,7 @@ inside layers and compiled functions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.layers.augmentation.bounding_boxes import (
     affine_transform,
     clip_to_image_size,
@@ -29,5 +27,4 @@ __all__ = [
 ]  # fmt: skip
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hornbeam._internal.lazy_imports import attach
+from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.ops.image.color import hsv_to_rgb, rgb_to_grayscale, rgb_to_hsv
 from hornbeam.ops.image.elastic import elastic_transform
 from hornbeam.ops.image.filters import gaussian_blur, psnr, sobel_edges, ssim
@@ -21,5 +19,4 @@ __all__ = [
 # fmt: on
 
 
-if not TYPE_CHECKING:  # there, `__getattr__` would let misspelled names pass
-    __getattr__, __dir__, _ = attach(__name__)
+explain_missing(__name__)
