@@ -30,7 +30,7 @@ from hornbeam.export.training_step import (
 )
 from hornbeam.export.unknown_sizes import ExportTrace, input_types, refuse_updates, trace_for_export
 from hornbeam.saving.files import replace_file
-from hornbeam.training.loop import checked_logs
+from hornbeam.training.logs import checked_logs
 from hornbeam.training.outputs import unique_names
 from hornbeam.training.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx

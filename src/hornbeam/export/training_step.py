@@ -15,7 +15,7 @@ from hornbeam.ir.types import TensorType
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.saving.model_parts import named_parts, weight_names
 from hornbeam.training.check_labels import loss_axis, loss_kind
-from hornbeam.training.loop import checked_logs
+from hornbeam.training.logs import checked_logs
 from hornbeam.training.outputs import Outputs
 from hornbeam.training.step import with_floatx
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.entry_points import entry_point
-from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
@@ -69,10 +68,6 @@ class Model(SavingMethods, TrainingMethods):
         >>> x = hornbeam.Input((784,))
         >>> model = hornbeam.Model(x, hornbeam.layers.Dense(10)(x))
     """
-
-    layers_in_file = "sorted"
-
-    takes_strings = True  # for the layers inside
 
     if TYPE_CHECKING:  # of functional and Sequential models
 
@@ -179,10 +174,6 @@ class Model(SavingMethods, TrainingMethods):
         self._hb_inbound = (*self._hb_inbound, record)
         return outputs
 
-    def _compiled_inputs(self) -> Any:
-        """Return the symbolic tensors at which the compiled part begins, None if they are unknown."""
-        return getattr(self, "_symbolic_inputs", None)
-
     def _run_host_layers(self, x: Tree) -> Any:
         host = next((layer for layer in self._flatten_layers() if getattr(layer, "on_host", False)), None)
         if host is None or not any(map(holds_strings, tree.flatten(strings_to_array(x)))):
@@ -192,49 +183,6 @@ class Model(SavingMethods, TrainingMethods):
             "and predict compile call(), and a compiled graph holds numbers. Apply the layer to the data, "
             "dataset.map(lambda x, y: (layer(x), y)), or make the model functional or Sequential: there such "
             "layers run before the graph. model(x) itself runs on strings"
-        )
-
-    # -- layers ------------------------------------------------------------------------------------
-
-    @property
-    def layers(self) -> list[Layer]:
-        """Layers directly in this model."""
-        return [layer for layer in self._hb_sublayers() if isinstance(layer, Layer)]
-
-    @layers.setter
-    def layers(self, value: object) -> None:
-        raise AttributeError("`layers` of a model lists its layers and cannot be set: choose another name")
-
-    @explain_arguments
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Find a layer of this model.
-
-        Args:
-            name: Name of the layer.
-            index: Index in `layers`, instead of a name.
-
-        Returns:
-            The layer.
-
-        Raises:
-            ValueError: If no layer matches, or not exactly one of the arguments is given.
-        """
-        if (name is None) == (index is None):
-            raise ValueError("get_layer() takes either a name or an index")
-        layers = self.layers
-        if index is not None:
-            if not -len(layers) <= index < len(layers):
-                raise ValueError(
-                    f"model {self.name!r} has {len(layers)} layers, index {index} is out of range"
-                )
-            return layers[index]
-        for layer in layers:
-            if layer.name == name:
-                return layer
-        names = [layer.name for layer in layers]
-        raise ValueError(
-            f"model {self.name!r} has no layer {name!r}.{nearest(str(name), names)} It has: "
-            f"{abbreviate(str(name), names)}"
         )
 
     def build(self, input_shape: ShapeLike | Sequence[ShapeLike] | Mapping[str, ShapeLike]) -> None:
@@ -288,18 +236,6 @@ class Model(SavingMethods, TrainingMethods):
         resolved = resolve_config(mode, config)
         quantize_model(self, resolved.mode, resolved, filters, type_check)
         self._hb_trainer.forget_steps()
-
-    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
-        """Return the blocks that GPTQ and AWQ quantize one after another. Subclasses may override it.
-
-        Args:
-            mode: Mode of quantization.
-
-        Returns:
-            Dict with "pre_block_layers", the layers that the tokens pass before, and "sequential_blocks", the
-            blocks in their order; None if it is unknown.
-        """
-        return None
 
     # -- insight -----------------------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ from hornbeam.models.summary import Trace, rows_of, totals
 from hornbeam.visualization.layer_graph import layers_elements
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 # Drawings of more layers would make notebooks large.
 _MOST_DRAWN = 80
 
 
-def model_html(model: Model) -> str:
+def model_html(model: Network) -> str:
     """Return name, sizes, graph and table of a model."""
     trace = Trace(model)
     rows = list(rows_of(model, trace))

@@ -21,7 +21,7 @@ from hornbeam.quantizers.configs import AWQConfig, CalibratedConfig, GPTQConfig,
 from hornbeam.quantizers.gptq import Rounded, gptq
 
 if TYPE_CHECKING:
-    from hornbeam.models.model import Model
+    from hornbeam.layers.network import Network
 
 Filters: TypeAlias = str | Sequence[str] | Callable[[Layer], bool] | None
 
@@ -30,7 +30,7 @@ _BATCH = 8
 
 
 def quantize_model(
-    model: Model, mode: str, config: QuantizationConfig, filters: Filters, type_check: bool
+    model: Network, mode: str, config: QuantizationConfig, filters: Filters, type_check: bool
 ) -> None:
     """Quantize the layers of a model that have the mode and pass the filters (see `Model.quantize`)."""
     if filters is not None and not callable(filters) and not isinstance(filters, (str, list, tuple)):
@@ -95,7 +95,7 @@ class _Largest:
         return awq(matrix, self.values, config)
 
 
-def _calibrate(model: Model, config: CalibratedConfig, filters: Filters) -> None:
+def _calibrate(model: Network, config: CalibratedConfig, filters: Filters) -> None:
     assert isinstance(config, (GPTQConfig, AWQConfig))
     structure = config.quantization_layer_structure or model.get_quantization_layer_structure(config.mode)
     blocks = [] if structure is None else list(structure.get("sequential_blocks", []))
@@ -123,7 +123,6 @@ def _calibrate(model: Model, config: CalibratedConfig, filters: Filters) -> None
         if block is not blocks[-1]:
             # The next block sees what the quantized one computes, as it will later.
             batches = [_first(block(batch)) for batch in batches]
-    model._hb_trainer.forget_steps()
 
 
 def _statistics(

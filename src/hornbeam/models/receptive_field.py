@@ -18,7 +18,7 @@ from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.layers.augmentation.base import RandomImageLayer
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _calls_inside(operation: Any) -> tuple[list[KerasTensor], list[SymbolicCall]
     return (operation.inputs, calls) if calls else None
 
 
-def calls_of(model: Model) -> list[SymbolicCall] | None:
+def calls_of(model: Network) -> list[SymbolicCall] | None:
     """Return the recorded calls of a functional or Sequential model, or None."""
     if hasattr(model, "_hb_graph"):
         return list(model._hb_graph.calls)

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
 
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.entry_points import entry_point
-from hornbeam._internal.naming import nearest
 from hornbeam.core.registry import serialize
+from hornbeam.layers.network import Network
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.core.variable import Variable
-    from hornbeam.models import Model
+    from hornbeam.models.model import Model
     from hornbeam.saving.arrays import Names
 
 
-class SavingMethods:
+class SavingMethods(Network):
     """Part of a model that saves, exports and restores it."""
 
     @explain_arguments
@@ -70,8 +67,8 @@ class SavingMethods:
         """
         from hornbeam.saving import save_weights
 
-        model, skip = cast("Model", self), objects_to_skip
-        save_weights(model, filepath, overwrite, max_shard_size, names=names, objects_to_skip=skip)
+        skip = objects_to_skip
+        save_weights(self, filepath, overwrite, max_shard_size, names=names, objects_to_skip=skip)
 
     @explain_arguments
     def load_weights(
@@ -95,8 +92,8 @@ class SavingMethods:
         """
         from hornbeam.saving import load_weights
 
-        model, skip = cast("Model", self), objects_to_skip
-        load_weights(model, filepath, skip_mismatch, names, by_name, objects_to_skip=skip)
+        skip = objects_to_skip
+        load_weights(self, filepath, skip_mismatch, names, by_name, objects_to_skip=skip)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy (`copy.deepcopy`) by the bytes of the `.keras` file."""
@@ -168,19 +165,9 @@ class SavingMethods:
         Raises:
             ValueError: If two variables have the same path.
         """
-        if value_format not in ("backend_tensor", "numpy_array"):
-            raise ValueError(f'value_format must be "backend_tensor" or "numpy_array", got {value_format!r}')
-        state: dict[str, dict[str, Any]] = {}
-        for name, variables in self._state_parts():
-            state[name] = {}
-            for path, variable in self._by_path(variables).items():
-                *parents, last = path.split("/")
-                position = state[name]
-                for parent in parents:
-                    position = position.setdefault(parent, {})
-                as_array = value_format == "numpy_array"
-                position[last] = np.array(variable.numpy()) if as_array else variable.value
-        return state
+        from hornbeam.saving.state_tree import state_tree
+
+        return state_tree(self, value_format)
 
     def set_state_tree(self, state_tree: dict[str, dict[str, Any]]) -> None:
         """Assign variables by path.
@@ -191,35 +178,9 @@ class SavingMethods:
         Raises:
             ValueError: For paths that the model does not have.
         """
-        model = cast("Model", self)
-        for name, variables in self._state_parts():
-            by_path = self._by_path(variables)
-            for path, value in _leaves(state_tree.get(name, {})):
-                if path not in by_path:
-                    raise ValueError(
-                        f"model {model.name!r} has no variable {path!r} among its "
-                        f"{name}.{nearest(path, by_path)}"
-                    )
-                by_path[path].assign(value)
+        from hornbeam.saving.state_tree import assign_state_tree
 
-    def _by_path(self, variables: Sequence[Variable]) -> dict[str, Variable]:
-        by_path: dict[str, Variable] = {}
-        for variable in variables:
-            if by_path.setdefault(variable.path, variable) is not variable:
-                raise ValueError(
-                    f"model {cast('Model', self).name!r} has two variables with the path {variable.path!r}: "
-                    "give their layers different names"
-                )
-        return by_path
-
-    def _state_parts(self) -> Iterator[tuple[str, Sequence[Variable]]]:
-        model = cast("Model", self)
-        metrics = [variable for metric in model.metrics for variable in metric.variables]
-        ids = {id(variable) for variable in metrics}
-        yield "trainable_variables", model.trainable_variables
-        yield "non_trainable_variables", [v for v in model.non_trainable_variables if id(v) not in ids]
-        yield "optimizer_variables", model.optimizer.variables if model.optimizer is not None else []
-        yield "metrics_variables", metrics
+        assign_state_tree(self, state_tree)
 
     def to_json(self, **kwargs: Any) -> str:
         """Return the architecture as JSON, without weights.
@@ -231,12 +192,3 @@ class SavingMethods:
             Text that `models.model_from_json` reads.
         """
         return json.dumps(serialize(self), **kwargs)
-
-
-def _leaves(state: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of nested dicts by path."""
-    for name, value in state.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}/")
-        else:
-            yield prefix + name, value

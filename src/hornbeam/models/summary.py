@@ -31,7 +31,7 @@ from hornbeam.models.receptive_field import NO_POSITIONS, ReceptiveFields, calls
 
 if TYPE_CHECKING:
     from hornbeam.layers import Layer
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 Shape = tuple[int | None, ...]
 
@@ -54,7 +54,7 @@ class Row:
 
 
 def summarize(
-    model: Model,
+    model: Network,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     print_fn: Callable[[str], Any] | None = None,
@@ -112,7 +112,7 @@ class _Call:
 class Trace:
     """One forward pass of the model, without values. `flops` is None if sizes of inputs are unknown."""
 
-    model: Model
+    model: Network
     calls: dict[int, list[_Call]] = field(default_factory=dict)
     flops: int | None = None
     batch: int = 1
@@ -151,7 +151,7 @@ class Trace:
         return [(x.shape, x.dtype) for x in calls[0].outputs] if calls else []
 
 
-def _sample(model: Model) -> tuple[int, list[Any], dict[str, Any]] | None:
+def _sample(model: Network) -> tuple[int, list[Any], dict[str, Any]] | None:
     """Return the types of one sample, or of a batch of fixed size; None if sizes are unknown."""
     inputs = model._compiled_inputs()
     if inputs is not None:
@@ -187,7 +187,7 @@ def _tensors(result: Any) -> list[Tensor]:
 # -- rows ----------------------------------------------------------------------------------------------------
 
 
-def rows_of(model: Model, trace: Trace, expand_nested: bool = False, depth: int = 0) -> Iterator[Row]:
+def rows_of(model: Network, trace: Trace, expand_nested: bool = False, depth: int = 0) -> Iterator[Row]:
     """Yield a row for each layer, in the order of the model's layers."""
     calls = calls_of(model) or []
     fields = ReceptiveFields()
@@ -212,7 +212,7 @@ def rows_of(model: Model, trace: Trace, expand_nested: bool = False, depth: int 
             built=layer.built,
         )
         if expand_nested and hasattr(layer, "layers"):
-            yield from rows_of(cast("Model", layer), trace, expand_nested, depth + 1)
+            yield from rows_of(cast("Network", layer), trace, expand_nested, depth + 1)
 
 
 def _field_text(fields: ReceptiveFields, symbols: Sequence[KerasTensor]) -> str:
@@ -362,7 +362,7 @@ def _fitted(columns: list[_Column], rows: Sequence[Row], width: int) -> tuple[li
 
 
 def _render(
-    model: Model,
+    model: Network,
     rows: Sequence[Row],
     trace: Trace,
     width: int | None,
@@ -404,7 +404,7 @@ def _render(
     )
 
 
-def totals(model: Model, rows: Sequence[Row], trace: Trace) -> list[str]:
+def totals(model: Network, rows: Sequence[Row], trace: Trace) -> list[str]:
     """Return sentences about the parameters, FLOPs and activations of the model."""
     if not model.built:
         return ["not built: sizes are known once it is called on data, or built by build(input_shape)"]

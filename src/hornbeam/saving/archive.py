@@ -48,7 +48,7 @@ from hornbeam.saving.resume_point import end_of_training
 from hornbeam.saving.weights import read_weights, write_weights
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.models.model import Model
 
 
 def save_model(

@@ -30,7 +30,7 @@ from hornbeam.saving.hdf5 import Group, checked_dataset, create_hdf5, open_hdf5,
 from hornbeam.saving.weights import read_weights
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 VERSION = 1
 _GROUP = "training"
@@ -55,7 +55,7 @@ def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[Group], stat
 
 
 def read_checkpoint(
-    model: Model, path: str | os.PathLike[str], accept: Callable[[dict[str, Any]], None] | None = None
+    model: Network, path: str | os.PathLike[str], accept: Callable[[dict[str, Any]], None] | None = None
 ) -> dict[str, Any]:
     """Check a checkpoint, load the values of the model and its optimizer, and return the state.
 

@@ -20,7 +20,7 @@ from hornbeam.saving.members import read_archive
 from hornbeam.saving.model_parts import saved_parts
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 Tree = dict[str, Any]  # names -> arrays (the weights of an object) and further trees (the objects inside it)
 
@@ -105,7 +105,7 @@ class KerasFileEditor:
             else:
                 print(f"{indent}{name}: shape={value.shape}, dtype={value.dtype}")
 
-    def compare(self, reference_model: Model) -> dict[str, Any]:
+    def compare(self, reference_model: Network) -> dict[str, Any]:
         """Compare the file with a model, and print the differences.
 
         Args:
@@ -267,7 +267,7 @@ def _arrays(weights: Any) -> Tree:
     return {str(name): np.asarray(value) for name, value in weights.items()}
 
 
-def _as_tree(model: Model) -> Tree:
+def _as_tree(model: Network) -> Tree:
     """Return the contents that a file of the model's weights would have."""
     tree: Tree = {}
     for part in saved_parts(model):

@@ -15,7 +15,7 @@ from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Part:
         return join_path(self.path, "vars", str(index))
 
 
-def saved_parts(model: Model, skip: Sequence[Any] = (), merged: bool = True) -> Iterator[Part]:
+def saved_parts(model: Network, skip: Sequence[Any] = (), merged: bool = True) -> Iterator[Part]:
     """Yield everything in a model that holds values, each once, without the objects to skip.
 
     Args:
@@ -114,7 +114,7 @@ def _named(container: Any) -> Iterator[tuple[str, Any]]:
         yield (f"{kind}_{count}" if count else kind), item
 
 
-def other_paths(model: Model) -> dict[int, list[str]]:
+def other_paths(model: Network) -> dict[int, list[str]]:
     """Return all paths that lead to each layer, by its id.
 
     The same layer may be an attribute, in a list, among the `layers`, and the value of a property; a file has
@@ -156,7 +156,7 @@ def _properties(part: Layer) -> Iterator[tuple[str, Layer]]:
 _WALK = 10_000
 
 
-def complete_parts(model: Model, skip: Sequence[Any] = (), merged: bool = True) -> list[Part]:
+def complete_parts(model: Network, skip: Sequence[Any] = (), merged: bool = True) -> list[Part]:
     """List `saved_parts`. Raises ValueError if a weight of the model is in none of them."""
     parts = list(saved_parts(model, skip, merged))
     known = {id(variable) for part in (*parts, *skip) for variable in part.variables}
@@ -170,7 +170,7 @@ def complete_parts(model: Model, skip: Sequence[Any] = (), merged: bool = True) 
     return parts
 
 
-def weight_names(model: Model, skip: Sequence[Any] = ()) -> list[tuple[str, Any]]:
+def weight_names(model: Network, skip: Sequence[Any] = ()) -> list[tuple[str, Any]]:
     """Return a model's weights with names of their layers' path and the weight, such as
     "block/dense_1/kernel".
 
@@ -189,7 +189,7 @@ def weight_names(model: Model, skip: Sequence[Any] = ()) -> list[tuple[str, Any]
     return weights
 
 
-def named_parts(model: Model, skip: Sequence[Any] = ()) -> Iterator[tuple[str, Part]]:
+def named_parts(model: Network, skip: Sequence[Any] = ()) -> Iterator[tuple[str, Part]]:
     """Yield everything that holds values, with its readable name (see `weight_names`)."""
     shown = {"": ""}
     for part in saved_parts(model, skip, merged=False):
@@ -222,7 +222,7 @@ def assets_of(parts: Iterable[Part]) -> dict[str, str]:
     }
 
 
-def load_assets(model: Model, assets: Mapping[str, str]) -> None:
+def load_assets(model: Network, assets: Mapping[str, str]) -> None:
     """Load the texts of a file into their layers.
 
     Raises:

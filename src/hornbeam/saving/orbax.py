@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,9 +22,10 @@ from hornbeam.errors import ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.building import build_model, check_built, check_names, parse_config
 from hornbeam.saving.model_parts import assets_of, load_assets, saved_parts
+from hornbeam.saving.state_tree import leaves, state_parts
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 T = TypeVar("T")
 
@@ -64,9 +65,8 @@ def _newest(path: str) -> Path:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def contents(model: Model, weights_only: bool) -> dict[str, Any]:
-    """Return what a checkpoint of a model holds: copies of all values, config and vocabularies."""
-    state = model.get_state_tree(value_format="numpy_array")
+def contents(model: Network, state: Mapping[str, Any], weights_only: bool) -> dict[str, Any]:
+    """Return what a checkpoint of a model with a state holds: the state, the config and vocabularies."""
     if weights_only:
         return {STATE: {name: state[name] for name in _WEIGHTS}}
     result: dict[str, Any] = {STATE: state, CONFIG: {"config": json.dumps(registry.serialize(model))}}
@@ -83,7 +83,7 @@ def contents(model: Model, weights_only: bool) -> dict[str, Any]:
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def load_orbax(path: str, custom_objects: Mapping[str, Any] | None, compile: bool) -> Model:
+def load_orbax(path: str, custom_objects: Mapping[str, Any] | None, compile: bool) -> Any:
     """Load the model of the newest checkpoint in a folder.
 
     Raises:
@@ -97,15 +97,15 @@ def load_orbax(path: str, custom_objects: Mapping[str, Any] | None, compile: boo
     if not compile:
         config.pop("compile_config", None)
     check_names(path, config, custom_objects)
-    size = sum(array.nbytes for _, array in _leaves(result[STATE]))
-    model: Model = build_model(path, config, custom_objects, len(text), size)
+    size = sum(array.nbytes for array in _arrays(result[STATE]).values())
+    model = build_model(path, config, custom_objects, len(text), size)
     check_built(path, model)
     _assign(model, result[STATE], path)
-    load_assets(model, {name: _text(array) for name, array in _leaves(result.get(TEXTS, {}))})
+    load_assets(model, {name: _text(array) for name, array in _arrays(result.get(TEXTS, {})).items()})
     return model
 
 
-def read_orbax_weights(model: Model, path: str) -> None:
+def read_orbax_weights(model: Network, path: str) -> None:
     """Load the weights, and an optimizer's state that fits, from the newest checkpoint in a folder.
 
     Raises:
@@ -129,13 +129,9 @@ def _text(array: np.ndarray) -> str:
     return np.asarray(array, np.uint8).tobytes().decode("utf-8", STRAY_BYTES)
 
 
-def _leaves(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the arrays of nested dicts by path."""
-    for name, value in state.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}/")
-        else:
-            yield prefix + name, np.asarray(value)
+def _arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays of nested dicts by path."""
+    return {path: np.asarray(value) for path, value in leaves(state)}
 
 
 def _root(paths: Iterable[str]) -> str:
@@ -158,7 +154,7 @@ def _without_root(values: dict[str, T], root: str) -> dict[str, T]:
     return {path.removeprefix(prefix) if root else path: value for path, value in values.items()}
 
 
-def _assign(model: Model, state: Mapping[str, Any], folder: str) -> None:
+def _assign(model: Network, state: Mapping[str, Any], folder: str) -> None:
     """Assign the values of a checkpoint. Nothing changes unless all weights fit."""
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and not optimizer.built:
@@ -166,9 +162,9 @@ def _assign(model: Model, state: Mapping[str, Any], folder: str) -> None:
     pairs: list[tuple[Variable, np.ndarray]] = []
     problems: list[str] = []
     root = _root(variable.path for variable in model.weights)
-    stored_root = _root(path for name in _WEIGHTS for path, _ in _leaves(state.get(name, {})))
-    for name, variables in model._state_parts():
-        stored = _without_root(dict(_leaves(state.get(name, {}))), stored_root)
+    stored_root = _root(path for name in _WEIGHTS for path in _arrays(state.get(name, {})))
+    for name, variables in state_parts(model):
+        stored = _without_root(_arrays(state.get(name, {})), stored_root)
         fitting, missing = [], []
         for path, variable in _without_root({v.path: v for v in variables}, root).items():
             array = stored.get(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hornbeam.saving.archive import load_model, save_model
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.models.model import Model
 
 
 def packed(model: Model) -> tuple[bytes, dict[str, type]]:

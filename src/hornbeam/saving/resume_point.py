@@ -15,7 +15,7 @@ from hornbeam.saving.files import parse_json
 from hornbeam.saving.hdf5 import Store, checked_dataset, values_of
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 # In a group that Keras and `KerasFileEditor` pass over, as that of checkpoints.
 DATASET = "training/resume"
@@ -24,7 +24,7 @@ _LARGEST = 1 << 53
 _WORD = 1 << 32
 
 
-def end_of_training(model: Model) -> ResumePoint | None:
+def end_of_training(model: Network) -> ResumePoint | None:
     """Return the point at which the training of a model ended, None for a layer, or in the middle."""
     trainer = getattr(model, "_hb_trainer", None)
     return None if trainer is None else trainer.present_point()

@@ -50,11 +50,11 @@ from hornbeam.saving.shards import ENDING as SHARDS
 from hornbeam.saving.shards import shard_paths, write_shards
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 
 def save_weights(
-    model: Model,
+    model: Network,
     filepath: str | os.PathLike[str],
     overwrite: bool = True,
     max_shard_size: float | None = None,
@@ -110,14 +110,14 @@ def save_weights(
         warn_of_legacy_format(model, path, advice)
 
 
-def _check_built(model: Model, doing: str) -> None:
+def _check_built(model: Network, doing: str) -> None:
     """Raise ValueError unless the model is built, or, if it is never called itself, its layers are."""
     if not has_weights(model):
         raise ValueError(f"the model has no weights yet: build it or call it on data before {doing} weights")
 
 
 def load_weights(
-    model: Model,
+    model: Network,
     filepath: str | os.PathLike[str],
     skip_mismatch: bool = False,
     names: Names | None = None,
@@ -240,7 +240,7 @@ def _check_names(path: str, names: Names | None, endings: tuple[str, ...] = ENDI
         raise ValueError(f"names= is for .safetensors and .npz files, got {path!r}")
 
 
-def weight_groups(model: Model, skip: Sequence[Any] = (), merged: bool = True) -> list[Group]:
+def weight_groups(model: Network, skip: Sequence[Any] = (), merged: bool = True) -> list[Group]:
     """Copy all weights, and the optimizer's state if there is one.
 
     Args:
@@ -273,7 +273,7 @@ def write_weights(parts: Sequence[Part], point: ResumePoint | None, file: Binary
 
 
 def read_weights(
-    model: Model,
+    model: Network,
     files: BinaryIO | Sequence[BinaryIO],
     skip_mismatch: bool = False,
     state_required: bool = False,
@@ -319,7 +319,7 @@ def read_weights(
                 part.layer._on_weights_loaded()
 
 
-def _located(model: Model, parts: list[Part], store: Store) -> list[Part]:
+def _located(model: Network, parts: list[Part], store: Store) -> list[Part]:
     """Return the parts with the paths that the file has them under.
 
     A layer that is missing at its own path may be at another that leads to it: files of Keras before 3.14

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import metrics
 from hornbeam._internal.intervals import Interval, wilson
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
+from hornbeam.training.steps import Steps, training_state
 
 # Metrics that compare numbers, and metrics that compare rows.
 _OF_NUMBERS = (metrics.Accuracy, metrics.BinaryAccuracy)
@@ -20,13 +16,13 @@ _OF_ROWS = (
 )
 
 
-def accuracy_intervals(model: Model) -> dict[str, Interval]:
+def accuracy_intervals(model: Steps) -> dict[str, Interval]:
     """Compute Wilson's interval of every accuracy with one result per sample since the last reset.
 
     Accuracies with weights, masks, or several results per sample (which are not independent) are left to
     `hornbeam.evaluation.evaluate`, which resamples them.
     """
-    state = model._hb_trainer
+    state = training_state(model)
     if state.metrics is None or state.loss_tracker is None:
         return {}
     samples = float(state.loss_tracker.count)

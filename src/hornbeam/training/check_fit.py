@@ -18,9 +18,9 @@ from hornbeam.training.check_settings import SETTING_CHECKS
 from hornbeam.training.fit_facts import FitFacts, fit_facts
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
     from hornbeam.training.fit_settings import FitSettings
     from hornbeam.training.sources import Data
+    from hornbeam.training.steps import Steps
 
 Check = Callable[[FitFacts], Iterator[str]]
 
@@ -35,7 +35,7 @@ def own_fit() -> override[bool]:
 
 
 def warn_of_likely_mistakes(
-    model: Model,
+    model: Steps,
     data: Data,
     validation: Data | None,
     settings: FitSettings,

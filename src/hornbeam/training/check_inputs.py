@@ -14,7 +14,6 @@ from hornbeam._internal.naming import nearest
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.training.callbacks.simple import TerminateOnNaN
 from hornbeam.training.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
@@ -31,11 +30,9 @@ _CHUNK = 1 << 20
 _nan_stops = context_variable("a callback stops at NaN", False)
 
 
-def nan_stops(callbacks: Any) -> override[bool]:
-    """Warn of values that are not finite, inside, if a callback is a `TerminateOnNaN`: it deals with them."""
-    listed = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
-    inner = [each for one in listed for each in getattr(one, "callbacks", [one])]
-    return override(_nan_stops, any(isinstance(each, TerminateOnNaN) for each in inner))
+def nan_stops(stops: bool) -> override[bool]:
+    """Warn of values that are not finite, inside, if a callback stops the training that they spoil."""
+    return override(_nan_stops, stops)
 
 
 def check_finite(named: Iterable[tuple[str, np.ndarray]]) -> None:

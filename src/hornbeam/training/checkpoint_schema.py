@@ -6,12 +6,9 @@ A schema is a predicate on a value, or a dict from names to schemas for a dict w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from hornbeam.training.callbacks.base import Callback
 
 Schema = Callable[[Any], bool] | Mapping[str, Any]
 
@@ -146,20 +143,19 @@ def check_state(state: object) -> None:
         )
 
 
-def check_callback_state(callback: Callback, state: dict[str, Any]) -> None:
-    """Raise ModelFileError for values that a callback cannot have saved.
+def check_callback_state(
+    callback: str, state: Mapping[str, Any], present: Mapping[str, Any], schemas: Mapping[str, Any]
+) -> None:
+    """Raise ModelFileError for values that a callback of a class cannot have saved.
 
-    They must fit its `schemas`, else be of the type that the callback has now. An attribute that is None now
-    may be a number, a string or arrays.
+    They must fit its `schemas`, else be of the type in its present state. An attribute that is None now may
+    be a number, a string or arrays.
     """
     from hornbeam.errors import ModelFileError
 
-    present, schemas = callback.get_state(), callback.schemas
     for name, value in state.items():
         if not (schemas[name] if name in schemas else _same_type(present.get(name)))(value):
-            raise ModelFileError(
-                f"{type(callback).__name__}.{name} is {value!r:.60} in the checkpoint, which is not valid"
-            )
+            raise ModelFileError(f"{callback}.{name} is {value!r:.60} in the checkpoint, which is not valid")
 
 
 def _same_type(present: Any) -> Callable[[Any], bool]:

@@ -35,11 +35,11 @@ from hornbeam.training.outputs import Outputs, free_name, is_several, parts_of
 if TYPE_CHECKING:
     from hornbeam._internal.typing import PerOutput, Tree
     from hornbeam.core.tensor import Tensor
+    from hornbeam.layers.network import Network
     from hornbeam.losses import Loss
     from hornbeam.losses.loss import LossLike
     from hornbeam.metrics import Metric
     from hornbeam.metrics.metric import MetricLike
-    from hornbeam.models import Model
 
 _ACCURACY = ("accuracy", "acc")
 # The cross-entropy for the shapes of targets and predictions.
@@ -162,7 +162,7 @@ class Losses:
         )
         return [row for row in rows if row[1] is not None]
 
-    def __call__(self, y: Tree, y_pred: Tree, sample_weight: Tree, model: Model) -> Tensor | None:
+    def __call__(self, y: Tree, y_pred: Tree, sample_weight: Tree, model: Network) -> Tensor | None:
         """Compute the weighted sum of the outputs' losses, None without losses."""
         outputs = Outputs(y_pred, getattr(model, "output_names", None))
         where = describe(model)
@@ -215,7 +215,7 @@ class Losses:
             tracker.update_state(value, sample_weight=rows)
         return total
 
-    def check_values(self, y: Tree, model: Model, class_weight: Mapping[int, float] | None) -> None:
+    def check_values(self, y: Tree, model: Network, class_weight: Mapping[int, float] | None) -> None:
         """Check all target values against the outputs."""
         if self.outputs is None or self.nested:
             return
@@ -265,7 +265,7 @@ class CompileMetrics(StatelessMethods):
         self,
         metrics: PerOutput[MetricLike] | None,
         weighted_metrics: PerOutput[MetricLike] | None,
-        model: Model,
+        model: Network,
     ) -> None:
         self.model = model
         self.spec = _of_models(metrics, "spec")

@@ -19,7 +19,7 @@ from hornbeam.training.sources import Data, is_stream
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 
 class ValidationFingerprints:
@@ -102,7 +102,7 @@ class TrainingRowHashes:
         self._hashes: dict[str, HashSketch] = {}
         self._warned: set[str] = set()
 
-    def add(self, model: Model, x: Tree) -> None:
+    def add(self, model: Network, x: Tree) -> None:
         """Remember training data, arrays in memory."""
         if not adapted_layers(model) or is_stream(x):
             return
@@ -113,7 +113,7 @@ class TrainingRowHashes:
             for name, array in arrays.items():
                 self._hashes.setdefault(name, HashSketch()).add(hash_rows(array))
 
-    def check(self, model: Model, x: Tree) -> None:
+    def check(self, model: Network, x: Tree) -> None:
         """Warn, once a layer, if layers of the model were adapted on `x`, which is not training data.
 
         It is certain if a layer saw all of the samples, out of 64, that are not training data, and these are

@@ -12,11 +12,11 @@ from hornbeam import tree
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.compile_config import describe
+from hornbeam.training.steps import Steps, training_state
 
 if TYPE_CHECKING:
     from hornbeam.core.jit import Traced
     from hornbeam.losses import Loss
-    from hornbeam.models import Model
     from hornbeam.training.fit_settings import FitSettings
     from hornbeam.training.packing import Batch
     from hornbeam.training.sources import Data
@@ -65,7 +65,7 @@ class FitFacts:
     eagerly.
     """
 
-    model: Model
+    model: Steps
     where: str
     data: Data
     validation: Data | None
@@ -78,7 +78,7 @@ class FitFacts:
 
 
 def fit_facts(
-    model: Model,
+    model: Steps,
     data: Data,
     validation: Data | None,
     settings: FitSettings,
@@ -89,10 +89,10 @@ def fit_facts(
     batch = data.table if isinstance(data, ArrayData) else data.first_batch()
 
     def step() -> Traced | None:
-        if model.run_eagerly:
+        if training_state(model).run_eagerly:
             return None
         signature = data.signatures(settings.steps)[0]
-        return getattr(model._hb_trainer.compiled_step("train", signature), "traced", None)
+        return getattr(training_state(model).compiled_step("train", signature), "traced", None)
 
     return FitFacts(
         model,
@@ -108,8 +108,8 @@ def fit_facts(
     )
 
 
-def _outputs(model: Model, batch: Batch) -> list[OutputFacts]:
-    state = model._hb_trainer
+def _outputs(model: Steps, batch: Batch) -> list[OutputFacts]:
+    state = training_state(model)
     losses = state.losses
     if losses is None or losses.outputs is None or batch.y is None:
         return []

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from hornbeam._internal.html.markup import Html, table, tag
 from hornbeam._internal.html.notebook import notebook_output
-from hornbeam._internal.kernel import cell_number
 from hornbeam.visualization.metric_curves import metric_charts, metric_names
-
-if TYPE_CHECKING:
-    from hornbeam.training.callbacks.base import History
 
 # Values of more metrics are in `history.history`.
 _MOST_METRICS = 24
 
 
-def history_html(history: History) -> str | None:
+def history_html(epochs: list[int], logs: dict[str, list[float]]) -> str | None:
     """Return the curves of all metrics, or None without epochs."""
-    if history.drawn_in_cell is not None and history.drawn_in_cell == cell_number():
-        return notebook_output(tag("p", repr(history).strip("<>"), class_="quiet"))
-    elements = history_elements(history.epoch, history.history)
+    elements = history_elements(epochs, logs)
     return notebook_output(*elements) if elements else None
 
 

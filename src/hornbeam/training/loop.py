@@ -16,6 +16,7 @@ from hornbeam.distribution.processes import slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.callbacks.callback_list import CallbackList
+from hornbeam.training.logs import as_floats, checked_logs, flattened
 from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.nan_origin import FailedStep, explain_loss
 from hornbeam.training.packing import Batch
@@ -24,38 +25,18 @@ from hornbeam.training.step import EagerStep, Step
 from hornbeam.training.stream_data import StreamData
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.models import Model
+    from hornbeam.training.trainer import Trainer
 
 # Duration of a chunk of steps: about as long as the eye needs to see the bar move.
 CHUNK_SECONDS = 0.12
 
 
-def as_floats(logs: Tree) -> dict[str, Any]:
-    """Convert logs to Python floats, without inner dicts. Values with axes stay arrays."""
-    return {name: _as_float(value) for name, value in _flat(logs).items()}
-
-
-def _flat(logs: dict[str, Any]) -> dict[str, Any]:
-    """Merge inner dicts: a metric of several values logs each of them under its own name."""
-    flat: dict[str, Any] = {}
-    for name, value in logs.items():
-        flat.update(_flat(value) if isinstance(value, dict) else {name: value})
-    return flat
-
-
-def _as_float(value: Any) -> Any:
-    if isinstance(value, (int, float)):
-        return value
-    array = np.asarray(value)
-    return float(array) if array.ndim == 0 else array
-
-
 class Loop:
     """Runs a model's steps of `mode` ("train" or "test") over data and calls the callbacks."""
 
-    def __init__(self, model: Model, mode: str, callbacks: CallbackList | None) -> None:
-        self.model = model
+    def __init__(self, trainer: Trainer, mode: str, callbacks: CallbackList | None) -> None:
+        self.trainer = trainer
+        self.model = trainer.model
         self.mode = mode
         self.callbacks = callbacks
         self.every_batch = callbacks is not None and callbacks.wants_batches(mode)
@@ -70,7 +51,7 @@ class Loop:
         # Asked between two steps; the run that the loop belongs to replaces it.
         self.stop_requested: Callable[[], bool] = lambda: False
         # Steps of a chunk by compiled step: the sizes that were found last, also by loops before this one.
-        self._chunk_sizes = model._hb_trainer.chunk_sizes
+        self._chunk_sizes = trainer.chunk_sizes
 
     def begin(self, epoch: int) -> None:
         """Prepare for a complete epoch."""
@@ -99,7 +80,7 @@ class Loop:
 
     def _run_arrays(self, data: ArrayData, steps: int | None) -> None:
         for rows in data.epoch(steps):
-            step = self.model._hb_trainer.compiled_step(self.mode, data.signature(rows.shape[1]))
+            step = self.trainer.compiled_step(self.mode, data.signature(rows.shape[1]))
             if isinstance(step, Step):
                 self._run_chunks(step, data, rows)
             else:
@@ -114,7 +95,7 @@ class Loop:
             chunk = rows[at : at + min(size, data.most_steps(rows.shape[1]) or size)]
             started = time.perf_counter()
             with uninterrupted():
-                stacked = _flat(step.run_many(*data.chunk(engine, chunk)))
+                stacked = flattened(step.run_many(*data.chunk(engine, chunk)))
             seconds = time.perf_counter() - started
             if not self.every_batch and len(chunk) == size:  # equal in all processes, for equal times
                 sizes[step] = next_chunk(sizes.get(step, 1), slowest(seconds))
@@ -138,11 +119,11 @@ class Loop:
 
     def _run_stream(self, data: StreamData, steps: int | None) -> None:
         batches = data.epoch(steps, begins=self.done == 0)
-        if not self.every_batch and not self.model._hb_trainer.run_eagerly:
+        if not self.every_batch and not self.trainer.run_eagerly:
             batches = prefetch_if_worthwhile(batches, current_engine().threads)
         with closing(batches):
             for batch in batches:
-                self._run_one(self.model._hb_trainer.compiled_step(self.mode, batch.signature()), batch, data)
+                self._run_one(self.trainer.compiled_step(self.mode, batch.signature()), batch, data)
                 if self._stopped:
                     return
 
@@ -219,12 +200,3 @@ def next_chunk(size: int, seconds: float) -> int:
     if seconds > CHUNK_SECONDS * 2:
         return max(size // 2, 1)
     return size
-
-
-def checked_logs(logs: Tree, mode: str) -> dict[str, Any]:
-    """Return the logs of a step without inner dicts. Raises TypeError unless they are a dict."""
-    if not isinstance(logs, dict):
-        raise TypeError(
-            f"{mode}_step must return a dict of logs such as {{'loss': loss}}, got {type(logs).__name__}"
-        )
-    return _flat(logs)

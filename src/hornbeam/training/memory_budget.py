@@ -15,9 +15,9 @@ import numpy as np
 from hornbeam._internal.formatting import with_unit
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.compile_config import describe
+from hornbeam.training.steps import Steps, training_state
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
     from hornbeam.training.packing import Signature
     from hornbeam.training.sources import Data
 
@@ -86,7 +86,7 @@ def within_budget(method: F) -> F:
     """Decorate a method of a model so that its training steps respect its argument `memory_budget`."""
 
     @functools.wraps(method)
-    def call(self: Model, *args: Any, memory_budget: int | str | None = None, **kwargs: Any) -> Any:
+    def call(self: Steps, *args: Any, memory_budget: int | str | None = None, **kwargs: Any) -> Any:
         with _budget(self, check_memory_budget(memory_budget)):
             return method(self, *args, **kwargs)
 
@@ -94,8 +94,8 @@ def within_budget(method: F) -> F:
 
 
 @contextmanager
-def _budget(model: Model, budget: int | None) -> Iterator[None]:
-    state = model._hb_trainer
+def _budget(model: Steps, budget: int | None) -> Iterator[None]:
+    state = training_state(model)
     if budget is not None and state.run_eagerly:
         raise ValueError(
             "memory_budget plans compiled steps, and run_eagerly=True runs them line by line: compile the "
@@ -112,7 +112,7 @@ def _elements(signature: Signature) -> int:
     return sum(math.prod(type.shape) for type in signature.types)
 
 
-def plan_memory(model: Model, data: Data, steps: int | None, one_by_one: bool) -> MemoryPlan | None:
+def plan_memory(model: Steps, data: Data, steps: int | None, one_by_one: bool) -> MemoryPlan | None:
     """Compile the training steps of a fit for its memory budget. Returns the plan that takes most memory.
 
     Args:
@@ -124,12 +124,12 @@ def plan_memory(model: Model, data: Data, steps: int | None, one_by_one: bool) -
     Raises:
         MemoryError: If a step does not fit into the budget.
     """
-    if model._hb_trainer.memory_budget is None:
+    if training_state(model).memory_budget is None:
         return None
     plans: list[MemoryPlan] = []
     # Of several errors, that of the largest batch has the budget that will do for all.
     for signature in sorted(data.signatures(steps), key=_elements, reverse=True):
-        step = model._hb_trainer.compiled_step("train", signature)
+        step = training_state(model).compiled_step("train", signature)
         if not hasattr(step, "traced"):
             raise NotImplementedError(
                 f"memory_budget plans steps of hornbeam's own operations, and {describe(model)} has a "

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hornbeam.losses.loss import LossLike
     from hornbeam.metrics import Metric
     from hornbeam.metrics.metric import MetricLike
-    from hornbeam.models import Model
+    from hornbeam.models.model import Model
     from hornbeam.optimizers import Optimizer
     from hornbeam.optimizers.optimizer import OptimizerLike
     from hornbeam.training.callbacks.callback_list import CallbacksLike

@@ -22,10 +22,10 @@ from hornbeam.layers import Layer
 from hornbeam.layers.context import current_call_hook, current_context
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
+from hornbeam.training.steps import Steps, training_state
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.models import Model
 
 
 class ModelCall:
@@ -51,7 +51,7 @@ class CachedCall(NamedTuple):
     changes: int
 
 
-def call_as_one_node(model: Model, x: Tree) -> Tree:
+def call_as_one_node(model: Steps, x: Tree) -> Tree:
     """Compute `model(x)` as one node. Returns None if each layer has to be called.
 
     That is so inside of traces and of other layers, under hooks on layer calls and tapes that need all
@@ -64,7 +64,7 @@ def call_as_one_node(model: Model, x: Tree) -> Tree:
         return None
     if current_call_hook() is not None or retains_graph() or not model.built:
         return None
-    calls = model._hb_trainer.calls
+    calls = training_state(model).calls
     key = (x.shape, x.dtype, current_engine())
     cached = calls.get(key)
     if cached is None or cached.changes != Tracked.changes:
@@ -72,7 +72,7 @@ def call_as_one_node(model: Model, x: Tree) -> Tree:
     return None if cached.call is None else cached.call(as_tensor(x))
 
 
-def _trace(model: Model, x: Tree) -> ModelCall | None:
+def _trace(model: Steps, x: Tree) -> ModelCall | None:
     """Trace the model on arrays like `x`. Returns None if one node cannot represent it."""
     layers = model._flatten_layers()
     if any(getattr(layer, "on_host", False) for layer in layers):
@@ -85,7 +85,7 @@ def _trace(model: Model, x: Tree) -> ModelCall | None:
         return None
     if not all(type(result) is Tensor and result._keras_mask is None for result in results):
         return None
-    return ModelCall(traced, model._hb_trainer.weight_cache)
+    return ModelCall(traced, training_state(model).weight_cache)
 
 
 def _is_ours(layer: Layer) -> bool:

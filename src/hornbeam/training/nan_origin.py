@@ -26,7 +26,7 @@ from hornbeam.training.batches import putter
 if TYPE_CHECKING:
     from hornbeam.core.jit import Traced
     from hornbeam.engines import Engine
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
     from hornbeam.training.step import Step
 
 # The loss "grew" if it became this many times its least value.
@@ -56,7 +56,7 @@ class FailedStep(NamedTuple):
 # -- the cause -----------------------------------------------------------------------------------------------
 
 
-def explain_loss(model: Model, losses: np.ndarray, failed: Callable[[], FailedStep | None]) -> str:
+def explain_loss(model: Network, losses: np.ndarray, failed: Callable[[], FailedStep | None]) -> str:
     """Return sentences on why the loss is not finite. losses: those of the steps before, the last one bad."""
     growth = describe_growth(losses)
     if growth is not None:
@@ -96,7 +96,7 @@ def describe_growth(losses: np.ndarray) -> str | None:
     )
 
 
-def _smaller_updates(model: Model) -> str:
+def _smaller_updates(model: Network) -> str:
     """Return the remedy for updates that are too large."""
     rate: Any = getattr(model.optimizer, "learning_rate", None)
     present = f" (now {float(rate.numpy()):g})" if isinstance(rate, Variable) else ""
@@ -107,7 +107,7 @@ def _finite(variable: Variable) -> bool:
     return not is_float(variable.dtype) or bool(np.isfinite(np.asarray(variable.numpy(), np.float32)).all())
 
 
-def _origin_in_step(model: Model, failed: FailedStep) -> str | None:
+def _origin_in_step(model: Network, failed: FailedStep) -> str | None:
     """Run the step again on its batch, and describe where a value is not finite, None if all are."""
     traced, engine = failed.step.traced, failed.step.engine
     if engine.mesh is not None:

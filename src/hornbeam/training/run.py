@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.naming import NamedValues
+from hornbeam._internal.resume_point import ResumePoint
 from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import slowest
 from hornbeam.random import random_state, set_random_state
@@ -18,12 +21,13 @@ from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.checkpoint_schema import check_callback_state, check_state
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.loop import Loop
-from hornbeam.training.resuming import point_after
+from hornbeam.training.profiler import fresh_steps, profile_of
+from hornbeam.training.resuming import compact_position, global_words, seek, set_global_words
 from hornbeam.training.signals import GracefulShutdown, handled_interrupts
 from hornbeam.training.sources import Data
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.training.trainer import Trainer
 
 
 class TrainingRun:
@@ -35,20 +39,21 @@ class TrainingRun:
 
     def __init__(
         self,
-        model: Model,
+        trainer: Trainer,
         data: Data,
         validation: Data | None,
         callbacks: CallbackList,
         settings: FitSettings,
     ) -> None:
-        self.model = model
+        self.trainer = trainer
+        self.model = trainer.model
         self.data = data
         self.validation = validation
         self.callbacks = callbacks
         self.settings = settings
         self.epoch = settings.initial_epoch
         self.updates = 0
-        self.loop = Loop(model, "train", callbacks)
+        self.loop = Loop(trainer, "train", callbacks)
         self.loop.begin(self.epoch)
         self.loop.stop_requested = self.stop_requested
         # True if the first batches of the present epoch were done before the training was resumed.
@@ -61,8 +66,6 @@ class TrainingRun:
         self.epoch_is_over = False
         self._warned_without_data = False
         self.shutdown: GracefulShutdown | None = None
-        # True if every step is searched for values that are not finite.
-        self.debug_nans = settings.debug_nans
 
     # -- epochs ------------------------------------------------------------------------------------
 
@@ -88,12 +91,12 @@ class TrainingRun:
         if loop.done:
             if self.validation is not None and self.settings.validates_after(epoch):
                 steps = self.settings.validation_steps
-                results = model._hb_trainer.run_evaluation(self.validation, callbacks, steps, self)
+                results = self.trainer.run_evaluation(self.validation, callbacks, steps, self)
                 logs.update({f"val_{name}": value for name, value in sorted(results.items())})
             self.epoch_is_over = True
             callbacks.on_epoch_end(epoch, logs)
             self.epoch_is_over = False
-            model._hb_trainer.resume_point = point_after(self)
+            self.trainer.resume_point = self.resume_point()
         self._finish_epoch()
         return logs
 
@@ -147,6 +150,40 @@ class TrainingRun:
     def savers(self) -> list[Any]:
         """Callbacks that write checkpoints."""
         return [callback for callback in self.callbacks.callbacks if hasattr(callback, "save_now")]
+
+    # -- resuming from a saved model ---------------------------------------------------------------
+
+    def resume_point(self) -> ResumePoint:
+        """Return the point after the present epoch, whose last step is done."""
+        return ResumePoint(
+            epoch=self.epoch + 1,
+            form=dict(self.data.description),
+            start=self.start,
+            random=global_words(),
+            data=compact_position(self.data.position()),
+            validation=None if self.validation is None else compact_position(self.validation.position()),
+        )
+
+    def continue_from(self, point: ResumePoint) -> bool:
+        """Continue the order of the data from a point. Returns False, and changes nothing, for other data."""
+        if point.form != self.data.description:
+            return False
+        before = random_state()
+        try:
+            seek(self.data, point.data)
+            if self.validation is not None and point.validation is not None:
+                seek(self.validation, point.validation)
+        except ValueError as error:  # of another pipeline, or a stream with fewer batches
+            set_random_state(before)
+            self.data.rewind()
+            warn_user(
+                f"fit(initial_epoch={point.epoch}) cannot continue the order of the saved training: {error}"
+            )
+            return False
+        if not point.data["ahead"]:
+            set_global_words(point.random)
+        self.start = point.start
+        return True
 
     # -- checkpoints -------------------------------------------------------------------------------
 
@@ -249,7 +286,8 @@ class TrainingRun:
             match = next((s for s in left if s["class"] == type(callback).__name__), None)
             if match is not None:
                 left = [s for s in left if s is not match]
-                check_callback_state(callback, match["state"])
+                present = callback.get_state()
+                check_callback_state(match["class"], match["state"], present, callback.schemas)
                 callback.set_state(match["state"])
         lost = [s["class"] for s in left if s["state"]]
         if lost:
@@ -259,7 +297,8 @@ class TrainingRun:
 @contextmanager
 def running(run: TrainingRun) -> Iterator[TrainingRun]:
     """Make the run its trainer's present one; if it writes checkpoints, signals make it save and stop."""
-    run.model._hb_trainer.run = run
+    trainer = run.trainer
+    trainer.run, trainer.debug_nans = run, run.settings.debug_nans
     try:
         if run.savers:
             with GracefulShutdown() as run.shutdown:
@@ -268,9 +307,32 @@ def running(run: TrainingRun) -> Iterator[TrainingRun]:
             with handled_interrupts():
                 yield run
     finally:
-        run.model._hb_trainer.run = None
+        trainer.run, trainer.debug_nans = None, False
         for saver in run.savers:
             saver.wait()
+
+
+@contextmanager
+def profiled(run: TrainingRun, target: bool | str | os.PathLike[str]) -> Iterator[None]:
+    """Profile the training inside of the block: print the table at the end, or write a trace to a path.
+
+    The profile is then the history's `profile`. Nothing happens if `target` is False.
+    """
+    if not target:
+        yield
+        return
+    if target is not True:
+        open(target, "w").close()  # a path that cannot be written fails before the training
+    updates = run.updates
+    with fresh_steps(run.model) as compiled:
+        started = time.perf_counter()
+        yield
+        profile = profile_of(compiled, max(run.updates - updates, 1), time.perf_counter() - started)
+    run.model.history.profile = profile
+    if target is True:
+        print(profile.table())
+    else:
+        profile.to_chrome_trace(target)
 
 
 def _describe(description: dict[str, Any]) -> str:

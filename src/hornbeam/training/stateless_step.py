@@ -12,10 +12,10 @@ from hornbeam.core.jit import trace_for
 from hornbeam.core.variable import Variable, eager_scope, set_buffers
 from hornbeam.engines import Engine
 from hornbeam.training.packing import Batch, Signature, unpack_x_y_sample_weight
+from hornbeam.training.steps import Steps, training_state
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.models import Model
 
 
 def is_stateless(step: Callable[..., Any]) -> bool:
@@ -53,7 +53,7 @@ class StatelessStep:
     and the metrics' variables.
     """
 
-    def __init__(self, model: Model, fn: Callable[..., Any], mode: str, engine: Engine) -> None:
+    def __init__(self, model: Steps, fn: Callable[..., Any], mode: str, engine: Engine) -> None:
         self._model = model
         self._is_training = mode == "train"
         self._engine = engine
@@ -70,7 +70,7 @@ class StatelessStep:
                 model.compute_metrics(x, y, y_pred, sample_weight)
             return y_pred
 
-        metrics = model._hb_trainer.metrics
+        metrics = training_state(model).metrics
         is_built = all(layer.built for layer in model._flatten_layers())
         if not is_built or (metrics is not None and metrics.outputs is None):
             trace_for(self._engine, visit, [signature.packed])

@@ -12,7 +12,7 @@ from hornbeam.core.scopes import StatelessScope
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import eager_scope
 from hornbeam.ir.scope import scope
-from hornbeam.layers import Layer
+from hornbeam.layers.network import Network
 from hornbeam.layers.stateless import pair_values
 from hornbeam.training.check_inputs import check_inputs
 from hornbeam.training.compile_config import describe, merged_results
@@ -22,20 +22,16 @@ from hornbeam.training.packing import unpack_x_y_sample_weight
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
     from hornbeam.core.typing import TensorLike
-    from hornbeam.optimizers import Optimizer
-    from hornbeam.training.trainer import Trainer
+    from hornbeam.training.state import TrainingState
 
 
-class Steps(Layer):
-    """Layer with the steps of a model, each on one batch."""
+class Steps(Network):
+    """Network with the steps of a model, each on one batch."""
 
     if TYPE_CHECKING:
 
         @property
-        def _hb_trainer(self) -> Trainer: ...
-
-        @property
-        def optimizer(self) -> Optimizer: ...
+        def _hb_trainer(self) -> TrainingState: ...
 
     def _run_host_layers(self, x: Tree) -> Tree:
         """Run the model's layers for strings on x, if it has any."""
@@ -47,7 +43,7 @@ class Steps(Layer):
             return
         inputs = getattr(self, "_symbolic_inputs", None)
         if inputs is not None:
-            layers = self.layers if values else ()  # type: ignore[attr-defined]
+            layers = self.layers if values else ()
             check_inputs(x, inputs, describe(self), layers)
 
     def compute_loss(
@@ -200,6 +196,11 @@ class Steps(Layer):
         """
         x, _, _ = unpack_x_y_sample_weight(data)
         return self(x, training=False)
+
+
+def training_state(model: Steps) -> TrainingState:
+    """Return what `compile` set up for a model, and its compiled steps."""
+    return model._hb_trainer
 
 
 def _batch_size(x: Tree) -> int:

@@ -4,203 +4,74 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
-import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal import warning_policy
-from hornbeam._internal.call_errors import explain_arguments, takes
 from hornbeam._internal.kernel import in_kernel
 from hornbeam.distribution.processes import say
 from hornbeam.engines import current_engine
-from hornbeam.errors import ShapeError
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training import check_arguments
 from hornbeam.training.array_data import ArrayData
-from hornbeam.training.batches import check_local_data, global_signature
-from hornbeam.training.bounded import Bounded
+from hornbeam.training.batches import check_local_data
 from hornbeam.training.callbacks.added import current_added_callbacks
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
+from hornbeam.training.callbacks.simple import stops_at_nan
 from hornbeam.training.check_fit import warn_of_likely_mistakes
 from hornbeam.training.check_inputs import nan_stops
-from hornbeam.training.compile_config import CompileMetrics, Losses, describe
+from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import (
     TrainingRowHashes,
-    ValidationFingerprints,
     count_evaluation,
     unsealed,
     warn_of_shared_samples,
 )
 from hornbeam.training.fit_settings import FitSettings
-from hornbeam.training.inference_plan import WeightCache
 from hornbeam.training.interruption import announce, end_progress
-from hornbeam.training.loop import Loop, as_floats, checked_logs
+from hornbeam.training.logs import as_floats
+from hornbeam.training.loop import Loop
 from hornbeam.training.memory_budget import plan_memory
-from hornbeam.training.nan_debug import CheckedStep
-from hornbeam.training.packing import Batch, Signature, make_batch
-from hornbeam.training.profiler import profiled
+from hornbeam.training.packing import Batch, make_batch
 from hornbeam.training.progress import resolve_verbose
-from hornbeam.training.resuming import continue_from, global_words, point_after, set_global_words
-from hornbeam.training.run import TrainingRun, running
+from hornbeam.training.resuming import global_words, set_global_words
+from hornbeam.training.run import TrainingRun, profiled, running
 from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.signals import check_interrupts, handled_interrupts
 from hornbeam.training.sources import Data, make_data, make_validation, split
-from hornbeam.training.stateless_step import StatelessStep, is_stateless
-from hornbeam.training.step import EagerStep, Predictor, Step
+from hornbeam.training.state import TrainingState
 from hornbeam.training.steps import Steps
 from hornbeam.training.stream_data import EMPTY, StreamData
-from hornbeam.training.trainable_at_compile import trainable_as_compiled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hornbeam._internal.resume_point import ResumePoint
     from hornbeam._internal.typing import Tree
-    from hornbeam.core.tensor import Tensor
     from hornbeam.core.typing import DataLike
-    from hornbeam.models import Model
+    from hornbeam.models.model import Model
     from hornbeam.training.callbacks.callback_list import CallbacksLike
 
 
-class Trainer:
+class Trainer(TrainingState):
     """Training of a model, in one object, so that the model does not track what it holds."""
 
+    model: Model
+
     def __init__(self, model: Model) -> None:
-        self.model = model
-        self.optimizer: Any = None
-        self.losses: Losses | None = None
-        self.metrics: CompileMetrics | None = None
-        self.loss_tracker: Any = None
-        self.config: dict[str, Any] | None = None
-        self.run_eagerly = False
-        # `trainable` of the layers when the model was compiled.
-        self.trainable: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
-        self.steps_per_execution = 1
-        # Bytes of memory for a training step, set during a call that limits them.
-        self.memory_budget: int | None = None
-        self.steps: Bounded = Bounded()
-        # Steps of a chunk by compiled step, as the loop measured them.
-        self.chunk_sizes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
-        self.predictors: Bounded = Bounded()
-        # Eager calls of the model as one node (see `hornbeam.training.model_call`).
-        self.calls: Bounded = Bounded()
-        self.weight_cache: WeightCache = {}
-        self.validation_fingerprints = ValidationFingerprints()
+        super().__init__(model)
         self.training_rows = TrainingRowHashes()
-        # Held while a step is traced: tracing may build the layers, which only one thread can do.
-        self.tracing = threading.RLock()
         # The present `fit`, for callbacks.
         self.run: TrainingRun | None = None
         # Where the last training, or that of the file, ended.
         self.resume_point: ResumePoint | None = None
 
-    def release_weights(self) -> None:
-        """Drop all copies of the weights, which are about to change."""
-        self.weight_cache.clear()
-        for predictor in list(self.predictors.values()):
-            if predictor.plan is not None:
-                predictor.plan.release()
-        for cached in list(self.calls.values()):
-            if cached.call is not None:
-                cached.call.plan.release()
-
-    def forget_steps(self) -> None:
-        """Drop compiled steps: the model or its settings have changed."""
-        for cache in (self.steps, self.predictors, self.calls, self.weight_cache):
-            cache.clear()
-
-    def require_compiled(self, method: str) -> None:
-        """Raise ValueError unless the model is compiled."""
-        if not self.model.compiled:
-            raise ValueError(
-                f"{describe(self.model)} is not compiled: call model.compile(optimizer, loss) before "
-                f"model.{method}()"
-            )
-
-    # -- steps -------------------------------------------------------------------------------------
-
-    def loss_of_batch(self, x: Tree, y: Tree, y_pred: Tree, sample_weight: Tree, training: bool) -> Tensor:
-        """Call `compute_loss`. That of a subclass may lack the argument `training`, as in early Keras 3."""
-        arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
-        if takes(self.model.compute_loss, "training"):
-            arguments["training"] = training
-        return self.model.compute_loss(**arguments)
-
-    def compiled_step(self, mode: str, signature: Signature) -> Any:
-        """Return the step of `mode` ("train" or "test") for a signature, traced at its first use."""
-        if mode == "train":
-            self.release_weights()
-            with trainable_as_compiled(self.model):
-                return self._step_for(mode, signature)
-        return self._step_for(mode, signature)
-
-    def _step_for(self, mode: str, signature: Signature) -> Any:
-        fn = self._step_function(mode)
-        if is_stateless(fn):
-            return self._stateless_step(mode, signature)
-        if self.run_eagerly:
-            return EagerStep(fn)
-        trainable = tuple(v.trainable for v in self.model.weights) if mode == "train" else ()
-        engine = current_engine()
-        signature = global_signature(signature, engine)
-        replacements = Tracked.replacements
-        budget = self.memory_budget if mode == "train" else None
-        key = (mode, engine, signature, trainable, replacements, budget)
-        step = self.steps.get(key)
-        if step is None:
-            step = Step(fn, signature, engine, budget)
-            checked_logs(step.traced.result, mode)
-            if mode == "train":  # building created weights
-                trainable = tuple(v.trainable for v in self.model.weights)
-            self.steps[mode, engine, signature, trainable, replacements, budget] = step
-        checked = mode == "train" and self.run is not None and self.run.debug_nans
-        return CheckedStep(step) if checked else step
-
-    def _step_function(self, mode: str) -> Callable[..., Any]:
-        return self.model.train_step if mode == "train" else self.model.test_step
-
-    def _is_standard(self, mode: str) -> bool:
-        """Return whether the step is not one of the user's."""
-        own = {"train": Steps.train_step, "test": Steps.test_step}
-        return getattr(self._step_function(mode), "__func__", None) is own[mode]
-
-    def _stateless_step(self, mode: str, signature: Signature) -> StatelessStep:
-        """Return the step of a subclass that takes the state, for the weights that are trained now."""
-        trainable = tuple(v.trainable for v in self.model.weights)
-        key = (mode, current_engine(), "stateless", trainable)
-        if key not in self.steps:
-            step = StatelessStep(self.model, self._step_function(mode), mode, current_engine())
-            step.build(signature)
-            trainable = tuple(v.trainable for v in self.model.weights)
-            key = (mode, current_engine(), "stateless", trainable)
-            self.steps[key] = step
-        return self.steps[key]
-
-    def predict_batch(self, batch: Batch) -> Tree:
-        """Return the outputs for one batch as NumPy arrays."""
-        if self.run_eagerly:
-            return tree.map_structure(np.asarray, EagerStep(self.model.predict_step).run(batch))
-        arrays, engine = batch.leaves, current_engine()
-        # `predict` looks a single array up by the same key.
-        structure = None if batch.treedef.is_leaf else batch.signature()
-        key = (arrays[0].shape, arrays[0].dtype, engine, structure, Tracked.replacements)
-        predictor = self.predictors.get(key)
-        if predictor is None:
-            with self.tracing:
-                predictor = self.predictors.get(key)
-                if predictor is None:
-                    self.model._check_inputs(batch.x)
-                    signature = global_signature(batch.signature(), engine)
-                    predict = self.model.predict_step
-                    predictor = Predictor(predict, signature, engine, self.weight_cache)
-                    self.predictors[key] = predictor
-        return predictor([np.ascontiguousarray(array) for array in arrays])
+    # -- one batch ---------------------------------------------------------------------------------
 
     def run_step(
         self,
@@ -251,7 +122,7 @@ class Trainer:
             set_global_words(point.start)  # draws the same validation samples
         else:
             point = None
-        with nan_stops(callbacks):
+        with nan_stops(stops_at_nan(callbacks)):
             data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
         has_validation = validation_data is not None
@@ -263,7 +134,7 @@ class Trainer:
             callbacks = with_live_plot(callbacks)
         run = self._new_run(settings, data, validation, callbacks, sentence)
         run.start = start
-        if point is not None and not continue_from(run, point):
+        if point is not None and not run.continue_from(point):
             set_global_words(before)
         return self._train(run, checkpoints, profile)
 
@@ -271,7 +142,7 @@ class Trainer:
         """Return the end of the last training, or of an epoch of the present one; None in the middle."""
         if self.run is None:
             return self.resume_point
-        return point_after(self.run) if self.run.epoch_is_over else None
+        return self.run.resume_point() if self.run.epoch_is_over else None
 
     def _fit_data(
         self, settings: FitSettings, x: Tree, y: Tree, sample_weight: Tree, validation_data: DataLike
@@ -347,7 +218,7 @@ class Trainer:
         if settings.verbose == 1:
             planned = plan.sentence() if plan is not None else ""
             _say(schedule.sentence(), sentence, planned, self._earlier_updates(settings))
-        return TrainingRun(self.model, data, validation, callbacks, settings)
+        return TrainingRun(self, data, validation, callbacks, settings)
 
     def _earlier_updates(self, settings: FitSettings) -> str:
         """Say in a notebook, where cells are run again, that the training goes on."""
@@ -392,7 +263,7 @@ class Trainer:
         batch = data.table if isinstance(data, ArrayData) else data.first_batch()
         check_local_data(current_engine(), data.samples or 0, data.batch_size or len(batch), self.run_eagerly)
         x, y, _ = batch.unpacked()
-        standard, losses = self._is_standard(mode), self.losses
+        standard, losses = self.is_standard(mode), self.losses
         compares = standard and losses is not None and losses.spec is not None
         if standard:  # a step of the user's may unpack any data
             self.check_x_and_y(x, y)
@@ -406,20 +277,6 @@ class Trainer:
         if compares:
             assert losses is not None
             losses.check_values(y, self.model, class_weight)
-
-    @explain_arguments
-    def check_x_and_y(self, x: Tree, y: Tree) -> None:
-        """Compare the inputs with the model's, and say so if the targets would fit in their place."""
-        try:
-            self.model._check_inputs(x, values=True)
-        except ShapeError as error:
-            try:
-                if not isinstance(y, np.ndarray):
-                    raise error
-                self.model._check_inputs(y)
-            except ValueError:
-                raise error from None
-            raise ShapeError(f"{error}. y has this shape: are x and y swapped?") from None
 
     # -- evaluate ----------------------------------------------------------------------------------
 
@@ -458,7 +315,7 @@ class Trainer:
         self.model.reset_metrics()
         self.model.stop_evaluating = False
         callbacks.on_test_begin()
-        loop = Loop(self.model, "test", callbacks)
+        loop = Loop(self, "test", callbacks)
         if run is not None:
             loop.stop_requested = run.stop_requested
         logs = loop.run(data, steps)

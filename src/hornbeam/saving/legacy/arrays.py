@@ -12,7 +12,7 @@ from hornbeam import layers as layer_types
 
 if TYPE_CHECKING:
     from hornbeam.layers import Layer
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 Shape = tuple[int, ...]
 
@@ -124,7 +124,7 @@ def has_convolutions(layer: Layer) -> bool:
     return any(isinstance(leaf, (*_CONVOLUTIONS, layer_types.ConvLSTM2D)) for leaf in _leaves(layer))
 
 
-def incompatible_padding(model: Model) -> list[str]:
+def incompatible_padding(model: Network) -> list[str]:
     """List the layers of a model whose padding differs from Theano's.
 
     Theano padded half a kernel before the first value for all strides, and more in pooling.

@@ -30,7 +30,7 @@ from hornbeam.saving.legacy.arrays import (
 
 if TYPE_CHECKING:
     from hornbeam.layers import Layer
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 # A list of names may be split over several attributes, `names0`, `names1`, ..., since HDF5 limits their size.
 _MAX_PARTS = 1000
@@ -73,7 +73,7 @@ class Stored:
 
 
 def read_legacy_weights(
-    model: Model, file: BinaryIO, skip_mismatch: bool = False, named: bool = False, by_name: bool = False
+    model: Network, file: BinaryIO, skip_mismatch: bool = False, named: bool = False, by_name: bool = False
 ) -> None:
     """Read the weights of a model, layer by layer in the order of the file. Nothing is assigned unless all
     fit.
@@ -104,7 +104,7 @@ def read_legacy_weights(
         variable.assign(array)
 
 
-def _check_padding(model: Model) -> None:
+def _check_padding(model: Network) -> None:
     incompatible = incompatible_padding(model)
     if incompatible:
         raise ModelFileError(
@@ -115,7 +115,7 @@ def _check_padding(model: Model) -> None:
 
 
 def stored_layers(
-    model: Model, store: h5py.File, raw: Raw, named: bool, by_name: bool = False
+    model: Network, store: h5py.File, raw: Raw, named: bool, by_name: bool = False
 ) -> list[Stored]:
     """Return the layers that have weights, in the file's order, with their arrays."""
     root = _root(store)
@@ -160,7 +160,9 @@ def _root(store: h5py.File) -> h5py.Group | h5py.Dataset | None:
     return store if listed else checked_object(store, "model_weights")  # of a whole model
 
 
-def _top_level(model: Model, store: h5py.File, raw: Raw, skip_mismatch: bool) -> list[tuple[Any, np.ndarray]]:
+def _top_level(
+    model: Network, store: h5py.File, raw: Raw, skip_mismatch: bool
+) -> list[tuple[Any, np.ndarray]]:
     """Return the weights of a model itself, which belong to none of its layers, with their values."""
     variables = sorted(model._own_weights(), key=lambda weight: not weight.trainable)
     root = _root(store)

@@ -19,7 +19,7 @@ from hornbeam.saving.legacy.keras2_config import modern_config
 from hornbeam.saving.legacy.optimizer import read_legacy_optimizer
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 
 def load_legacy(
@@ -52,11 +52,11 @@ def load_legacy(
     return model
 
 
-def _check_shapes(model: Model, shapes: Mapping[str, Any]) -> None:
+def _check_shapes(model: Network, shapes: Mapping[str, Any]) -> None:
     """Raise ModelFileError if the output shape of a layer differs from the file's."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            _check_shapes(cast("Model", layer), shapes)
+            _check_shapes(cast("Network", layer), shapes)
         elif layer.name in shapes:
             expected, actual = shapes[layer.name], tuple(layer.output.shape)
             comparable = isinstance(expected, list) and len(expected) == len(actual)

@@ -15,7 +15,7 @@ from hornbeam.saving.hdf5_attributes import Raw
 from hornbeam.saving.legacy.h5 import Stored, is_numeric, names_in, stored_layers
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 # Names of a variable's state in tf.keras, in its last versions and earlier ones.
 _SLOTS = {
@@ -38,7 +38,7 @@ Values = list[tuple[Any, Callable[[], np.ndarray]]]
 Datasets = Sequence[h5py.Dataset | None]
 
 
-def read_legacy_optimizer(model: Model, store: h5py.File, raw: Raw, version: str) -> None:
+def read_legacy_optimizer(model: Network, store: h5py.File, raw: Raw, version: str) -> None:
     """Load the state of a model's optimizer from a file of a whole model, so that training continues.
 
     Without a state that fits, the optimizer keeps its initial state, with a warning.
@@ -86,7 +86,7 @@ def _in_order(optimizer: Any, datasets: Datasets) -> Values | None:
     return [(v, partial(_values, d)) for v, d in zip(variables, datasets, strict=True) if d is not None]
 
 
-def _by_name(model: Model, names: Sequence[list[str]], datasets: Datasets) -> Values | None:
+def _by_name(model: Network, names: Sequence[list[str]], datasets: Datasets) -> Values | None:
     optimizer = model.optimizer
     slots = {**_SLOTS, **_SLOTS_OF.get(type(optimizer).__name__, {})}
     stored: dict[str, list[h5py.Dataset]] = {}
@@ -111,7 +111,7 @@ def _by_name(model: Model, names: Sequence[list[str]], datasets: Datasets) -> Va
     return [(variable, partial(_values, dataset)) for variable, dataset in pairs]
 
 
-def _by_position(model: Model, stored: Sequence[Stored], datasets: Datasets) -> Values | None:
+def _by_position(model: Network, stored: Sequence[Stored], datasets: Datasets) -> Values | None:
     optimizer = model.optimizer
     positions = [(name, at, i) for at, entry in enumerate(stored) for i, name in entry.trained()]
     if any(entry.origin.first for entry in stored):

@@ -26,7 +26,7 @@ from hornbeam.saving.hdf5 import create_hdf5
 from hornbeam.saving.model_parts import assets_of, saved_parts
 
 if TYPE_CHECKING:
-    from hornbeam.models import Model
+    from hornbeam.layers.network import Network
 
 # Short names of losses that Keras 3 reads in `.keras` files, but not in these.
 _LOSSES = {
@@ -37,7 +37,7 @@ _LOSSES = {
 _MAX_ATTRIBUTE = 60_000
 
 
-def write_legacy_model(model: Model, path: str, overwrite: bool, include_optimizer: bool) -> None:
+def write_legacy_model(model: Network, path: str, overwrite: bool, include_optimizer: bool) -> None:
     """Write a whole model, and warn of the format.
 
     Args:
@@ -70,14 +70,14 @@ def write_legacy_model(model: Model, path: str, overwrite: bool, include_optimiz
     warn_of_legacy_format(model, path, f"model.save({os.path.splitext(path)[0] + '.keras'!r})")
 
 
-def write_legacy_weights(model: Model, file: BinaryIO) -> None:
+def write_legacy_weights(model: Network, file: BinaryIO) -> None:
     """Write the weights of a model to an open binary file, layer by layer."""
     with create_hdf5(file) as store:
         _write_layers(model, store)
         store.attrs[WRITER] = version()
 
 
-def warn_of_legacy_format(model: Model, path: str, advice: str) -> None:
+def warn_of_legacy_format(model: Network, path: str, advice: str) -> None:
     """Warn of the format, and of what is missing in it, at the user's line."""
     absent = sorted({name.rpartition("/")[0] or name for name in assets_of(saved_parts(model))})
     lost = f" The vocabulary of {', '.join(map(repr, absent[:3]))} is not in it." if absent else ""
@@ -121,7 +121,7 @@ def _plain(value: Any) -> Any:
     return {key: _plain(item) for key, item in value.items()}
 
 
-def _write_layers(model: Model, group: h5py.Group) -> None:
+def _write_layers(model: Network, group: h5py.Group) -> None:
     group.attrs["keras_version"] = FORMAT_VERSION
     group.attrs["backend"] = "hornbeam"
     _write_names(group, "layer_names", [layer.name for layer in model.layers])

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from hornbeam._internal.call_errors import ArgumentChecks
+from hornbeam._internal.kernel import cell_number
 from hornbeam._internal.naming import NamedValues
 from hornbeam.core.registry import exported
 from hornbeam.training.checkpoint_schema import dict_of, list_of, natural, number
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
-    from hornbeam.models import Model
+    from hornbeam.models.model import Model
     from hornbeam.optimizers import Optimizer
     from hornbeam.training.memory_budget import MemoryPlan
     from hornbeam.training.profile import Profile
@@ -299,9 +300,13 @@ class History(Callback):
             raise AttributeError(f"a History has no {name!r}{hint}")
 
     def _repr_html_(self) -> str | None:
+        from hornbeam._internal.html.markup import tag
+        from hornbeam._internal.html.notebook import notebook_output
         from hornbeam.training.history_html import history_html
 
-        return history_html(self)
+        if self.drawn_in_cell is not None and self.drawn_in_cell == cell_number():
+            return notebook_output(tag("p", repr(self).strip("<>"), class_="quiet"))
+        return history_html(self.epoch, self.history)
 
     def explain(self, x: Tree = None, y: Tree = None) -> Explanation:
         """Explain the loop, the optimizer and the loss of this training with their numbers.

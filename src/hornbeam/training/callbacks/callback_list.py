@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TypeAlias
 
-    from hornbeam.models import Model
+    from hornbeam.models.model import Model
 
     CallbacksLike: TypeAlias = Callback | Iterable[Callback] | "CallbackList" | None
 

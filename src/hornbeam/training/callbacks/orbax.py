@@ -114,7 +114,8 @@ class OrbaxCheckpoint(Monitor):
             self.best = value
         if self.verbose > 0:
             say(f"saving step {step} to {self.directory}")
-        results = contents(self.model, self.save_weights_only)
+        state = self.model.get_state_tree(value_format="numpy_array")
+        results = contents(self.model, state, self.save_weights_only)
         if self.save_on_background:
             self._pending.append(self.checkpointer.save_checkpointables_async(step, results))
         else:

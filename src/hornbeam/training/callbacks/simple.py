@@ -6,7 +6,7 @@ import csv
 import inspect
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rat
 
 if TYPE_CHECKING:
     from hornbeam.optimizers import Optimizer
+    from hornbeam.training.callbacks.callback_list import CallbacksLike
 
 
 @exported("keras.callbacks")
@@ -207,3 +208,10 @@ class TerminateOnNaN(Callback):
             raise RuntimeError(message)
         say(message)
         self.model.stop_training = True
+
+
+def stops_at_nan(callbacks: CallbacksLike) -> bool:
+    """Return whether a `TerminateOnNaN` is among callbacks as `fit` takes them."""
+    listed: Iterable[Any] = callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]
+    inner = [each for one in listed for each in getattr(one, "callbacks", [one])]
+    return any(isinstance(each, TerminateOnNaN) for each in inner)
