@@ -12,9 +12,11 @@ FEATURES := $(if $(filter native,$(ISA)),--features native)
 # Without make's own job server, which cargo cannot reach.
 CARGO := env -u MAKEFLAGS cargo
 RUST_FEATURES := $(if $(filter native,$(ISA)),--features hornbeam-kernels/native)
+# Clippy builds PyO3 for another Python than maturin: in the same folder each would undo the other's work.
+LINT := --target-dir target/lint --release --quiet
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist help check c-library wheel test test-rest test-all docs lint lint-python lint-rust rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop
+.PHONY: mnist help check c-library wheel test test-rest test-all docs lint lint-python lint-rust lint-small rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop dev-packages extension
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
@@ -29,9 +31,9 @@ check: $(VENV)/.installed  ## lint and the closest tests of what has changed, in
 # mypy, which has one thread, runs beside the compiler.
 test: develop  ## install the development tools too, lint, and test every room in Rust and Python
 	$(MAKE) --jobs 2 --output-sync=target lint-python lint-rust rust-test
-	$(MAKE) quick-test
+	$(MAKE) --old-file=develop quick-test
 
-test-rest: python-rest ecosystem docs  ## what CI runs besides `test`
+test-rest: lint-small python-rest ecosystem docs  ## what CI runs besides `test`
 
 test-all: lint rust-test c-library  ## all tests, with the long sweeps
 	$(BIN)/python -m pytest -n $(JOBS) -m "slow or not slow"
@@ -59,9 +61,19 @@ $(VENV)/.installed: pyproject.toml $(RUST_SOURCES) $(NATIVE) | check-rust $(MATU
 # A missing extension module counts as newer than all that needs it.
 $(NATIVE):
 
+# pip, which has one thread, works beside the compiler.
 develop: check-rust $(MATURIN)  ## install Hornbeam with the tools that checks and tests need
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet $(FEATURES) --extras dev,parity
+	@echo "Installing the tools for tests while the native engine compiles."
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"  # the first to know groups
+	@$(MAKE) --jobs 2 --output-sync=target dev-packages extension
+	@PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet $(FEATURES)
 	@touch $(VENV)/.installed
+
+dev-packages:
+	$(BIN)/python -m pip install --quiet --group dev
+
+extension:
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --skip-install $(FEATURES)
 
 c-library: $(BIN)/python check-rust  ## build libhornbeam and hornbeam.h for programs in C, as the wheel has them
 	$(BIN)/python tools/build_c_library.py
@@ -69,7 +81,7 @@ c-library: $(BIN)/python check-rust  ## build libhornbeam and hornbeam.h for pro
 wheel: c-library $(MATURIN)  ## build the wheel into dist
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) build --release --out dist
 
-lint: develop lint-python lint-rust  ## ruff, mypy, rustfmt, clippy
+lint: develop lint-python lint-rust lint-small  ## ruff, mypy, rustfmt, clippy
 
 lint-python:
 	$(BIN)/ruff check .
@@ -78,8 +90,10 @@ lint-python:
 
 lint-rust: check-rust
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --release --quiet $(RUST_FEATURES) -- -D warnings
-	$(CARGO) clippy -p hornbeam-capi --no-default-features --release --quiet -- -D warnings
+	$(CARGO) clippy $(LINT) --workspace --all-targets $(RUST_FEATURES) -- -D warnings
+
+lint-small: check-rust  ## clippy for the smallest C library
+	$(CARGO) clippy $(LINT) -p hornbeam-capi --no-default-features -- -D warnings
 
 rust-test: check-rust  ## the Rust tests
 	$(CARGO) test --workspace --release --quiet $(RUST_FEATURES)
@@ -123,7 +137,9 @@ ecosystem: develop  ## small programs over ten packages built on Keras
 	PYTHONPATH=$(CURDIR)/$(VENV)/.ecosystem $(BIN)/python -m pytest -n $(JOBS) tests/ecosystem
 
 docs: check-rust $(MATURIN)  ## build the site of docs/ into build/docs; warnings are errors
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet $(FEATURES) --extras docs
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --group docs
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet $(FEATURES)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 	$(BIN)/python tools/check_site.py build/docs
 

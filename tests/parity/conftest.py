@@ -1,7 +1,7 @@
 """Hornbeam beside real Keras, in one process: Keras runs on JAX.
 
-Install both with the extra `parity`. Where they can be installed (Python 3.11 and later) their absence is an
-error, not a reason to skip.
+The group `parity` of pyproject.toml has both. Where they can be installed (Python 3.11 and later) their
+absence is an error, not a reason to skip.
 """
 
 from __future__ import annotations
