@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 MATURIN := $(VENV)/.build/bin/maturin
 RUST_NEEDED := 1.89
 JOBS ?= 2
+# Without bytecode every process that a test starts compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 NATIVE := src/hornbeam/_native.abi3.so
 # A checkout has the kernels for its own machine; ISA=all compiles those for all, as wheels have them.
 ISA ?= native
