@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 # Extra -> the libraries that pyproject.toml lists for it.
 EXTRAS = {
     "audio": "scipy",
@@ -27,6 +30,20 @@ EXTRAS = {
     "tune": "optuna",
     "wandb": "wandb",
 }
+
+
+@contextmanager
+def required(purpose: str, extra: str) -> Iterator[None]:
+    """Import libraries of an extra in a `with` block; without them, ImportError says what needs them.
+
+    Args:
+        purpose: Beginning of the message: "drawing needs Matplotlib".
+        extra: Extra that installs the libraries.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(f"{purpose}: {install_command(extra)}") from error
 
 
 def install_command(extra: str, *, upgrade: bool = False) -> str:

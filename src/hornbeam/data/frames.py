@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam.ir.types import HornbeamTypeError
 
 if TYPE_CHECKING:
@@ -24,12 +24,8 @@ def frame_to_array(frame: Any, name: str) -> np.ndarray:
     array = frame.to_numpy()
     if array.dtype.kind in "biuf":
         return array
-    try:
+    with required(f"{name} is a {type(frame).__name__} with columns of several dtypes", "frames"):
         import narwhals.stable.v1 as nw
-    except ImportError as error:
-        raise ImportError(
-            f"{name} is a {type(frame).__name__} with columns of several dtypes: {install_command('frames')}"
-        ) from error
     table = nw.from_native(frame, eager_only=True, allow_series=True)
     columns = {str(table.name or name): table} if isinstance(table, nw.Series) else dict(_columns(table))
     wrong = {name: column.dtype for name, column in columns.items() if not _is_numeric(column.dtype)}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam.utils.images import array_to_img, img_to_array
 
 
@@ -29,12 +29,8 @@ def apply_affine(
     """
     if not (theta or tx or ty or shear) and zx == zy == 1:
         return x
-    try:
+    with required("rotation, shift, shear and zoom need SciPy", "image"):
         from scipy.ndimage import affine_transform
-    except ImportError as error:
-        raise ImportError(
-            f"rotation, shift, shear and zoom need SciPy: {install_command('image')}"
-        ) from error
     angle, slant = np.deg2rad(theta), np.deg2rad(shear)
     matrix = (
         np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])

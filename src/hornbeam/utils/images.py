@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam._internal.naming import nearest
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -32,10 +32,8 @@ _FILTERS = {
 
 def pillow() -> ModuleType:
     """Return Pillow's module `Image`. Raises ImportError that names the extra."""
-    try:
+    with required("images need Pillow", "image"):
         from PIL import Image
-    except ImportError as error:
-        raise ImportError(f"images need Pillow: {install_command('image')}") from error
     return Image
 
 

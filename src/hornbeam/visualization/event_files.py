@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam.visualization.png import encode_pixels, to_uint8
 
 _BUCKETS = 30
@@ -40,12 +40,9 @@ def library(user: str) -> SimpleNamespace:
         return _tensorboard()
     except ImportError:
         pass
-    try:
-        return _tensorboardx()
-    except ImportError as error:
-        raise ImportError(
-            f"{user} needs tensorboard or tensorboardX: {install_command('tensorboard')}"
-        ) from error
+    with required(f"{user} needs tensorboard or tensorboardX", "tensorboard"):
+        messages = _tensorboardx()
+    return messages
 
 
 def _tensorboard() -> SimpleNamespace:

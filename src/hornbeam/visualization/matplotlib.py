@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, PointPanel
 
 if TYPE_CHECKING:
@@ -48,10 +48,8 @@ def figure_class(purpose: str) -> type[matplotlib.figure.Figure]:
 
     Raises ImportError, with the purpose, without Matplotlib.
     """
-    try:
+    with required(f"{purpose} needs Matplotlib", "plot"):
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(f"{purpose} needs Matplotlib: {install_command('plot')}") from error
     return _displayed_figure(Figure)
 
 
@@ -68,10 +66,8 @@ def _displayed_figure(base: type[matplotlib.figure.Figure]) -> type[matplotlib.f
 def pyplot(purpose: str) -> ModuleType:
     """Return matplotlib.pyplot. Raises ImportError, with the purpose, without Matplotlib."""
     figure_class(purpose)
-    try:
+    with required(f"{purpose} needs Matplotlib", "plot"):
         import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(f"{purpose} needs Matplotlib: {install_command('plot')}") from error
     return plt
 
 

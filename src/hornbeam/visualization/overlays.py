@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam.config import standard_data_format
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.utils.bounding_boxes import convert_format
@@ -111,10 +111,8 @@ def _with_text(
     image: np.ndarray, text: str, corners: np.ndarray, color: np.ndarray, scale: float, thickness: int
 ) -> np.ndarray:
     """Write a text above the upper left corner of a box, or inside if it does not fit above."""
-    try:
+    with required("names in images need Pillow", "image"):
         from PIL import Image, ImageDraw, ImageFont
-    except ImportError as error:
-        raise ImportError(f"names in images need Pillow: {install_command('image')}") from error
     size = 12 * scale
     left, top = corners[:2].tolist()
     above = top - size - 4

@@ -9,7 +9,7 @@ from math import gcd
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam._internal.validation import check_int
 from hornbeam.data.folders.file_listing import FileFilter
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
@@ -115,9 +115,7 @@ def _decode_samples(data: bytes, width: int) -> np.ndarray:
 
 
 def _resample(audio: np.ndarray, file_rate: int, rate: int) -> np.ndarray:
-    try:
+    with required("another sampling_rate needs SciPy", "audio"):
         from scipy.signal import resample_poly
-    except ImportError as error:
-        raise ImportError(f"another sampling_rate needs SciPy: {install_command('audio')}") from error
     common = gcd(file_rate, rate)
     return resample_poly(audio, rate // common, file_rate // common, axis=0).astype(np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 
 # From the number of a row to its file, position and column, for errors.
 Locate = Callable[[int], str]
@@ -16,11 +16,9 @@ Locate = Callable[[int], str]
 
 def import_pyarrow() -> Any:
     """Return pyarrow. Raises ImportError that names the extra."""
-    try:
+    with required("from_parquet needs pyarrow", "parquet"):
         import pyarrow
         import pyarrow.types
-    except ImportError as error:
-        raise ImportError(f"from_parquet needs pyarrow: {install_command('parquet')}") from error
     return pyarrow
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -30,13 +30,11 @@ _FILE = "model.keras"
 
 def library() -> Any:
     """Return the module `mlflow`, with what models need. Raises ImportError without it."""
-    try:
+    with required("hornbeam.mlflow needs mlflow", "mlflow"):
         import mlflow
         import mlflow.models
         import mlflow.pyfunc
         import mlflow.types
-    except ImportError as error:
-        raise ImportError(f"hornbeam.mlflow needs mlflow: {install_command('mlflow')}") from error
     return mlflow
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hornbeam._internal.extras import install_command
+from hornbeam._internal.extras import required
 from hornbeam.insight.trackers.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -111,8 +111,6 @@ class WandbTracker(Tracker):
 
 
 def _wandb() -> Any:
-    try:
+    with required("WandbTracker needs wandb", "wandb"):
         import wandb
-    except ImportError as error:
-        raise ImportError(f"WandbTracker needs wandb: {install_command('wandb')}") from error
     return wandb
