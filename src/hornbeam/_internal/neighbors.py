@@ -46,8 +46,7 @@ def projected(x: np.ndarray) -> np.ndarray:
     axes = np.random.default_rng(0).normal(size=(x.shape[1], DIMENSIONS)).astype(np.float32)
     for _ in range(2):
         axes = np.linalg.qr(sample.T @ (sample @ axes))[0]
-    projection: np.ndarray = x @ axes
-    return projection
+    return np.asarray(x @ axes)
 
 
 def _downsampled(array: np.ndarray, images: bool) -> np.ndarray:

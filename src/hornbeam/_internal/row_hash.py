@@ -85,8 +85,7 @@ def _mixed(words: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     Without the first mixing the high bits of round numbers would be lost in the products.
     """
-    total: np.ndarray = (_mix64(words) * weights).sum(axis=1, dtype=np.uint64)
-    return _mix64(total)
+    return _mix64((_mix64(words) * weights).sum(axis=1, dtype=np.uint64))
 
 
 def _mix64(words: np.ndarray) -> np.ndarray:

@@ -122,10 +122,10 @@ def program() -> str:
     if words[:2] == ["-m", "hornbeam"]:
         return f"{_python(interpreter)} -m hornbeam"
     if words and Path(words[0]).stem == "hornbeam" and Path(words[0]).is_file():
-        return _typed(words[0])
+        return _typed(words[0], "hornbeam")
     beside = Path(sys.executable).with_name("hornbeam.exe" if os.name == "nt" else "hornbeam")
     if beside.is_file():
-        return _typed(str(beside))
+        return _typed(str(beside), "hornbeam")
     return f"{_python(sys.executable)} -m hornbeam"
 
 
@@ -134,24 +134,18 @@ def command(*words: str | os.PathLike[str]) -> str:
     return " ".join([program(), *(shlex.quote(os.fspath(word)) for word in words)])
 
 
-def _typed(path: str) -> str:
-    """Return the shortest name by which a shell in this folder runs a program."""
-    name = Path(path).stem
-    on_path = shutil.which(name)
-    if on_path is not None and os.path.abspath(on_path) == os.path.abspath(path):
-        return name
+def _typed(path: str, *names: str) -> str:
+    """Return what a shell in this folder runs a program by: a name that is on the PATH, or its path."""
+    for name in names:
+        on_path = shutil.which(name)
+        if on_path is not None and os.path.abspath(on_path) == os.path.abspath(path):
+            return name
     return shlex.quote(_relative(path))
 
 
 def _python(path: str) -> str:
     """Return the name by which a shell runs this interpreter."""
-    if os.path.dirname(path):
-        for name in ("python", "python3"):
-            on_path = shutil.which(name)
-            if on_path is not None and os.path.abspath(on_path) == os.path.abspath(path):
-                return name
-        return shlex.quote(_relative(path))
-    return path
+    return _typed(path, "python", "python3") if os.path.dirname(path) else path
 
 
 def _relative(path: str) -> str:

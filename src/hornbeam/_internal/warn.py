@@ -61,10 +61,8 @@ def _folded_warning(
 
 def _user_frame(frame: FrameType) -> FrameType:
     """Return the innermost frame outside of this package, or the outermost one if there is none."""
-    while frame.f_back is not None and _is_internal(frame.f_globals.get("__name__", "")):
+    while frame.f_back is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _BETWEEN:
+            break
         frame = frame.f_back
     return frame
-
-
-def _is_internal(module: str) -> bool:
-    return module.partition(".")[0] in _BETWEEN

@@ -9,9 +9,10 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hornbeam import activations, layers
+from hornbeam._internal.typing import ActivationLike
 from hornbeam.applications.pytorch import (
     PyTorchVersion,
     best_version,
@@ -25,9 +26,6 @@ from hornbeam.core.symbolic import KerasTensor
 from hornbeam.datasets.files import get_file, keras_home
 from hornbeam.models import Functional, Model
 from hornbeam.utils.session import get_source_inputs
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
 
 STORE = "https://storage.googleapis.com/tensorflow/keras-applications/"
 

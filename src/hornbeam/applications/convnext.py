@@ -6,24 +6,21 @@ Liu et al. 2022, https://arxiv.org/abs/2201.03545.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hornbeam import initializers, layers
 from hornbeam._internal.lazy_imports import explain_missing
-from hornbeam.applications.building import Request, build, channels, document, published
+from hornbeam._internal.typing import ActivationLike, ShapeLike
+from hornbeam.applications.building import InputShape, Request, Weights, build, channels, document, published
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
 from hornbeam.config import image_data_format
 from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Images
 from hornbeam.models import Model, Sequential
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, ShapeLike
-    from hornbeam.applications.building import InputShape, Weights
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.tensor import Tensor
-    from hornbeam.core.typing import Images
 
 __all__ = [
     "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge",

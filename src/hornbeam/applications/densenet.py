@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
+    Architecture,
     architecture,
     batch_norm,
     channel_axis,
@@ -19,11 +19,8 @@ from hornbeam.applications.building import (
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import PyTorchVersion
-
-if TYPE_CHECKING:
-    from hornbeam.applications.building import Architecture
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 
 __all__ = ["DenseNet121", "DenseNet169", "DenseNet201", "decode_predictions", "preprocess_input"]
 

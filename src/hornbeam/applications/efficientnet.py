@@ -8,13 +8,17 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import ActivationLike
 from hornbeam.applications.building import (
+    Architecture,
     Files,
+    InputShape,
     Request,
+    Weights,
     batch_norm,
     build,
     channel_axis,
@@ -27,13 +31,9 @@ from hornbeam.applications.building import (
 from hornbeam.applications.imagenet_utils import DEVIATION
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 from hornbeam.models import Model
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.applications.building import Architecture, InputShape, Weights
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
 
 __all__ = [
     "EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3", "EfficientNetB4",

@@ -8,12 +8,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hornbeam import initializers, layers
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import ActivationLike
 from hornbeam.applications.building import (
+    InputShape,
     Request,
+    Weights,
     batch_norm,
     build,
     channel_axis,
@@ -37,13 +40,9 @@ from hornbeam.applications.efficientnet import (
 from hornbeam.applications.imagenet_utils import DEVIATION, MEAN
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 from hornbeam.models import Model
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.applications.building import InputShape, Weights
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
 
 __all__ = [
     "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3", "EfficientNetV2L",

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import ArrayLike
 from hornbeam.applications.building import cache_path
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Images
 from hornbeam.datasets.files import get_file
 from hornbeam.ir.types import is_float
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.typing import Images
 
 __all__ = [
     "decode_predictions",

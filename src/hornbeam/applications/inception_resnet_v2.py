@@ -6,7 +6,7 @@ Szegedy et al. 2016, https://arxiv.org/abs/1602.07261.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
@@ -22,10 +22,8 @@ from hornbeam.applications.building import (
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import HALF, PyTorchVersion, farthest_first, pytorch_version
 from hornbeam.core.registry import exported
-
-if TYPE_CHECKING:
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 
 __all__ = ["InceptionResNetV2", "decode_predictions", "preprocess_input"]
 

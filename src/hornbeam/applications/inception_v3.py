@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
@@ -11,10 +11,8 @@ from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import architecture, batch_norm, channel_axis, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import HALF, PyTorchVersion, farthest_first, pytorch_version
-
-if TYPE_CHECKING:
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 
 __all__ = ["InceptionV3", "decode_predictions", "preprocess_input"]
 

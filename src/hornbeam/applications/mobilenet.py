@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import ActivationLike
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     STORE,
     Files,
+    InputShape,
     Request,
+    Weights,
     batch_norm,
     build,
     check,
@@ -24,13 +26,9 @@ from hornbeam.applications.building import (
     square_side,
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 from hornbeam.models import Model
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.applications.building import InputShape, Weights
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
 
 __all__ = ["MobileNet", "decode_predictions", "preprocess_input"]
 

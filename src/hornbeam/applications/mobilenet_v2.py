@@ -5,15 +5,16 @@ Sandler et al. 2018, https://arxiv.org/abs/1801.04381.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import ActivationLike
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     STORE,
     Files,
+    InputShape,
     Request,
+    Weights,
     batch_norm,
     build,
     channels,
@@ -26,13 +27,9 @@ from hornbeam.applications.building import (
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.mobilenet import with_default_name
 from hornbeam.applications.pytorch import PyTorchVersion
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 from hornbeam.models import Model
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.applications.building import InputShape, Weights
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
 
 __all__ = ["MobileNetV2", "decode_predictions", "preprocess_input"]
 

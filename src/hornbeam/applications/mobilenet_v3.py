@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import ActivationLike
 from hornbeam.applications.building import (
     STORE,
     Files,
+    InputShape,
     Request,
+    Weights,
     batch_norm,
     build,
     channels,
@@ -25,13 +28,9 @@ from hornbeam.applications.building import (
 )
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 from hornbeam.models import Model
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.applications.building import InputShape, Weights
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
 
 __all__ = ["MobileNetV3Large", "MobileNetV3Small", "decode_predictions", "preprocess_input"]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import ActivationLike
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import (
     STORE,
     Files,
+    InputShape,
     Request,
+    Weights,
     batch_norm,
     build,
     channel_axis,
@@ -22,13 +25,9 @@ from hornbeam.applications.building import (
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.config import image_data_format
 from hornbeam.core.scopes import name_scope
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 from hornbeam.models import Model
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.applications.building import InputShape, Weights
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
 
 __all__ = ["NASNetLarge", "NASNetMobile", "decode_predictions", "preprocess_input"]
 

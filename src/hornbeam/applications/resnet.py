@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications import imagenet_utils
-from hornbeam.applications.building import architecture, batch_norm, kernel_files, pad_strided, relu
+from hornbeam.applications.building import (
+    Architecture,
+    architecture,
+    batch_norm,
+    kernel_files,
+    pad_strided,
+    relu,
+)
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import PyTorchVersion, pytorch_version
-
-if TYPE_CHECKING:
-    from hornbeam.applications.building import Architecture
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 
 __all__ = ["ResNet50", "ResNet101", "ResNet152", "decode_predictions", "preprocess_input"]
 

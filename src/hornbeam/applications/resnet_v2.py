@@ -5,15 +5,11 @@ He et al. 2016, https://arxiv.org/abs/1603.05027.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.applications import imagenet_utils
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.resnet import resnet
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import Images
+from hornbeam.core.typing import Images
 
 __all__ = ["ResNet50V2", "ResNet101V2", "ResNet152V2", "decode_predictions", "preprocess_input"]
 

@@ -6,7 +6,6 @@ Chollet 2016, https://arxiv.org/abs/1610.02357.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import layers
 from hornbeam._internal.lazy_imports import explain_missing
@@ -14,10 +13,8 @@ from hornbeam.applications import imagenet_utils
 from hornbeam.applications.building import architecture, batch_norm, kernel_files, relu
 from hornbeam.applications.imagenet_utils import decode_predictions as decode_predictions
 from hornbeam.applications.pytorch import HALF, PyTorchVersion, pytorch_version
-
-if TYPE_CHECKING:
-    from hornbeam.core.symbolic import KerasTensor
-    from hornbeam.core.typing import Images
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Images
 
 __all__ = ["Xception", "decode_predictions", "preprocess_input"]
 

@@ -1,4 +1,4 @@
-"""Type aliases of what is, holds or becomes a tensor. Import them under `if TYPE_CHECKING`."""
+"""Type aliases of what is, holds or becomes a tensor. The module imports no tensor at run time."""
 
 from __future__ import annotations
 
@@ -44,6 +44,5 @@ class LayoutLike(Protocol):
         """Name of the mesh axis of each dimension, or None."""
 
 
-if TYPE_CHECKING:
-    Images = TypeVar("Images", KerasTensor, Tensor, np.ndarray[Any, Any])
-    """Images as a symbolic tensor, a tensor, or an array: the result is of the same kind."""
+Images = TypeVar("Images", "KerasTensor", "Tensor", "np.ndarray[Any, Any]")
+"""Images as a symbolic tensor, a tensor, or an array: the result is of the same kind."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
@@ -19,9 +20,6 @@ from hornbeam.data.composite import Composite
 from hornbeam.data.frames import frame_to_array
 from hornbeam.ir.node import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 
 
 @dataclass(frozen=True)

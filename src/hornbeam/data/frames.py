@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.extras import required
+from hornbeam._internal.typing import Tree
 from hornbeam.ir.types import HornbeamTypeError
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 def frame_to_array(frame: Any, name: str) -> np.ndarray:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.data.frames import is_frame, take_frame_rows
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 _SCALARS = (bool, int, float, str, bytes, np.generic)
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.engines import current_engine, installed, using
+from hornbeam.models import Model
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import is_stream, make_data
 from hornbeam.visualization.display import Document, Table
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.models import Model
 
 
 @dataclass(frozen=True)

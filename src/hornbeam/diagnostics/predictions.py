@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_model
+from hornbeam.models import Model
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_arguments import check_steps, limit_steps
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import count_evaluation, unsealed
 from hornbeam.training.packing import Batch
 from hornbeam.training.sources import Data, make_data
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.models import Model
 
 
 @dataclass(frozen=True)

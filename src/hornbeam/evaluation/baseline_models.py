@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.intervals import Interval
 from hornbeam._internal.neighbors import nearest
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.evaluation.comparison import Difference, difference
 from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
@@ -19,9 +20,6 @@ from hornbeam.evaluation.labels import class_indices
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import Statistic, mean_of
 from hornbeam.random import host_permutation
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
 
 # Updates of the linear model, and samples in each.
 _UPDATES, _BATCH = 1500, 256

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.intervals import Interval, check_level
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int, check_model
+from hornbeam.data import Dataset
 from hornbeam.diagnostics.predictions import opened, predictions
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
@@ -23,11 +25,7 @@ from hornbeam.evaluation.paired import (
     proportion_difference,
 )
 from hornbeam.evaluation.statistics import Statistic
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.data import Dataset
-    from hornbeam.models import Model
+from hornbeam.models import Model
 
 CANNOT_TELL = "cannot tell"
 

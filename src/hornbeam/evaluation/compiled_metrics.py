@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam.diagnostics.predictions import Predictions
 from hornbeam.evaluation.statistics import Statistic, loss_values, mean_of, of_metric
+from hornbeam.metrics import Metric
+from hornbeam.models import Model
 from hornbeam.training.outputs import Outputs
-
-if TYPE_CHECKING:
-    from hornbeam.diagnostics.predictions import Predictions
-    from hornbeam.metrics import Metric
-    from hornbeam.models import Model
 
 # Words in names of metrics whose larger, or smaller, values are better.
 _LARGER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k", "correlation",

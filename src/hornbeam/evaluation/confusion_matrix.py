@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, wilson
+from hornbeam._internal.typing import ArrayLike
+from hornbeam.data import Dataset
 from hornbeam.diagnostics.predictions import predictions
 from hornbeam.evaluation.display import DrawnReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, require_labels
+from hornbeam.models import Model
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.data import Dataset
-    from hornbeam.models import Model
 
 _MATRIX = "true classes are rows, predicted ones columns"
 _MOST_CLASSES = 20

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level
+from hornbeam._internal.typing import ArrayLike
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
+from hornbeam.data import Dataset
 from hornbeam.diagnostics.predictions import Predictions, predictions
 from hornbeam.errors import IntervalWarning
+from hornbeam.evaluation.baseline_models import Baselines
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
 from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, labels_of
 from hornbeam.evaluation.per_class import ClassScore, class_scores
 from hornbeam.evaluation.resampling import interval
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.data import Dataset
-    from hornbeam.evaluation.baseline_models import Baselines
-    from hornbeam.models import Model
+from hornbeam.models import Model
 
 _MOST_CLASSES = 25
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.intervals import check_level
 from hornbeam._internal.naming import abbreviate
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.data.splits.sealed import refuse_sealed
 from hornbeam.diagnostics.predictions import predictions
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
@@ -18,13 +19,10 @@ from hornbeam.evaluation.compiled_metrics import Measurement, measurements
 from hornbeam.evaluation.display import DrawnReport, PlainValues, Table
 from hornbeam.evaluation.estimates import Estimate
 from hornbeam.evaluation.resampling import interval
+from hornbeam.models import Model
 from hornbeam.random import host_permutation
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import LinePanel
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.models import Model
 
 
 @dataclass(frozen=True)

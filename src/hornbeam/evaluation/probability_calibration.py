@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.intervals import Interval, check_level, wilson
+from hornbeam._internal.typing import ArrayLike
 from hornbeam._internal.validation import check_int
+from hornbeam.data import Dataset
 from hornbeam.diagnostics.predictions import predictions
 from hornbeam.evaluation.display import DrawnReport, EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, from_logits, require_labels, softmax
 from hornbeam.evaluation.resampling import interval
 from hornbeam.evaluation.statistics import mean_of
+from hornbeam.models import Model
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import BarPanel, LinePanel
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.data import Dataset
-    from hornbeam.models import Model
 
 _SIMULATIONS = 1000
 

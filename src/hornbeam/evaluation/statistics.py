@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import metrics, ops
 from hornbeam._internal.origin import is_own
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.core.jit import jit
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.losses import Loss
-    from hornbeam.metrics import Metric
+from hornbeam.losses import Loss
+from hornbeam.metrics import Metric
 
 _BLOCK = 512
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int
+from hornbeam.data import Dataset
 from hornbeam.diagnostics.predictions import Predictions, predictions
 from hornbeam.evaluation.confusion_matrix import class_names
 from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
 from hornbeam.evaluation.labels import Labels, require_labels
+from hornbeam.models import Model
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import ImagePanel, displayable
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.data import Dataset
-    from hornbeam.models import Model
 
 _COLUMNS = 5
 

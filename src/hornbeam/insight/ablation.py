@@ -11,22 +11,20 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import layers, tree
 from hornbeam._internal.intervals import mean_interval
 from hornbeam._internal.naming import preserve_name_counters
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.errors import NotRemovableError
+from hornbeam.layers import Layer
 from hornbeam.layers.context import shapes_only
+from hornbeam.models import Model
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.layers import Layer
-    from hornbeam.models import Model
 
 VALIDATION_FRACTION = 0.2
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike, DTypeLike
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.preprocessing.affine import adjust_brightness, apply_affine
@@ -23,9 +24,6 @@ from hornbeam.preprocessing.flows import (
     list_frame_files,
 )
 from hornbeam.random import make_default_seed
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, DTypeLike
 
 
 class ImageDataGenerator:

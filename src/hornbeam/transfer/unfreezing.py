@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from hornbeam._internal.validation import check_int
+from hornbeam.core.variable import Variable
 from hornbeam.distribution.processes import say
+from hornbeam.layers import Layer
 from hornbeam.training.callbacks.base import Callback, Logs, rated_optimizers
 from hornbeam.training.checkpoint_schema import list_of, natural
 from hornbeam.training.trainable_at_compile import accept_trainable
 from hornbeam.transfer.freezing import layers_named, layers_with_weights, set_trainable
-
-if TYPE_CHECKING:
-    from hornbeam.core.variable import Variable
-    from hornbeam.layers import Layer
 
 
 class GradualUnfreezing(Callback):

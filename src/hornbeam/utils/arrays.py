@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike, DTypeLike
 from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, DTypeLike
-    from hornbeam.core.typing import TensorLike
+from hornbeam.core.typing import TensorLike
 
 
 @overload

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.naming import nearest
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+from hornbeam._internal.typing import Tree
 
 
 class Config(MutableMapping[str, Any]):

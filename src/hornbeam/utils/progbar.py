@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
+from hornbeam._internal.typing import ArrayLike
 
 
 class Progbar:

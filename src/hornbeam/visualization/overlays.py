@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hornbeam._internal.extras import required
+from hornbeam._internal.typing import ArrayLike
 from hornbeam.config import standard_data_format
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.utils.bounding_boxes import convert_format
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
 
 
 def image_batch(images: ArrayLike, data_format: str | None, name: str) -> np.ndarray:

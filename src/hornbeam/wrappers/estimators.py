@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.models import Model
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
 
 
 class _Estimator(BaseEstimator):

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hornbeam._internal.typing import Tree
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 from hornbeam.data.pipeline.prefetch import resolve_workers
 from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import IgnoreErrors, Map
 from hornbeam.random import make_default_seed
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 LABEL_MODES = ("int", "categorical", "binary", None)
 _SUBSETS = ("training", "validation", "both")

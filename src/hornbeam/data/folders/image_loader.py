@@ -11,11 +11,12 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import standard_data_format
 from hornbeam.data.elements import TensorSpec
@@ -25,9 +26,6 @@ from hornbeam.data.pipeline.prefetch import map_ordered
 from hornbeam.data.pipeline.stages import Stage, is_peeking
 from hornbeam.random import host_bits, host_key, host_permutation
 from hornbeam.utils.images import resampling_filter
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 # Maximum number of files in a task.
 FILES_PER_TASK = 8

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike
 from hornbeam._internal.validation import check_int
 from hornbeam.data import elements as e
 from hornbeam.data.folders.file_listing import check_format
@@ -14,9 +15,6 @@ from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import Map
 from hornbeam.ir.types import ShapeError
 from hornbeam.random import make_default_seed
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
 
 
 def timeseries_dataset_from_array(

@@ -7,10 +7,11 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, TypeAlias, Union
+from typing import IO, Any, TypeAlias, Union
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.folders.file_listing import list_files_below
 from hornbeam.data.folders.image_decoding import ENDINGS, ImageFile, decode_error
@@ -23,12 +24,9 @@ from hornbeam.data.inspection.image_hashing import (
     hash_images,
     near_duplicate_pairs,
 )
+from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.prefetch import map_ordered_chunked
 from hornbeam.utils.images import resampling_filter
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.data.pipeline.dataset import Dataset
 
 # One part of the data: samples in an array, or files by folder, by path or of a Dataset.
 Part: TypeAlias = Union[

@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.neighbors import Suspicion, features_of, projected, suspicious_labels
 from hornbeam._internal.row_hash import hash_samples
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.advice import Advice, advice_for
 from hornbeam.data.inspection.statistics import Summary, looks_like_images, summarize
@@ -24,9 +25,6 @@ from hornbeam.data.samples import as_samples, check_same_count, named_arrays
 from hornbeam.data.splits.split import class_labels
 from hornbeam.data.splits.split_dataset import batch_size_of
 from hornbeam.visualization.display import Block, Report
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 # Images of each class, and of suspicious labels, that a report keeps.
 SHOWN = 12

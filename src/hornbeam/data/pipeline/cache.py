@@ -9,16 +9,14 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import Tree
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.stages import Stage
 from hornbeam.ir.types import dtype_name, numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 _INDEX = "index.json"
 

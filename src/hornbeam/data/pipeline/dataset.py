@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 import itertools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.formatting import brief
+from hornbeam._internal.typing import DTypeLike, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -20,9 +21,6 @@ from hornbeam.data.pipeline import transforms as t
 from hornbeam.data.pipeline.prefetch import resolve_workers
 from hornbeam.ir.types import numpy_dtype
 from hornbeam.random import host_bits, host_key
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, Tree
 
 # For num_parallel_calls: one worker a processor; for buffer_size: prefetch where it pays.
 AUTOTUNE = -1

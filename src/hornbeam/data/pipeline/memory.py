@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from hornbeam._internal.typing import Tree
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.stages import Prefetch, Repeat
 from hornbeam.data.pipeline.transforms import Batch
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 class InMemoryRows(NamedTuple):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported
 from hornbeam.data.errors import add_location
 from hornbeam.data.pipeline.prefetch import map_ordered
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 # Function of a count that returns 0 ... count - 1 in some order.
 Order = Callable[[int], np.ndarray]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.jit import may_return_views, trace_function
 from hornbeam.core.tensor import Tensor
 from hornbeam.data import elements as e
@@ -16,9 +17,6 @@ from hornbeam.engines import current_engine
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.complex_pairs import has_complex
 from hornbeam.ir.types import HornbeamTypeError, TensorType, dtype_name
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 # Maximum number of element signatures that are traced: more of them do not pay for a trace each.
 MAX_TRACES = 16

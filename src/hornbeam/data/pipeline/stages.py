@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from hornbeam._internal.context import context_variable, override
+from hornbeam._internal.typing import Tree
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.prefetch import Prefetcher, prefetch_if_worthwhile
 from hornbeam.engines import current_engine
 from hornbeam.random import host_bits, host_key, host_permutation
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 T = TypeVar("T")
 

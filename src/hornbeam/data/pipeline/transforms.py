@@ -6,11 +6,12 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.data import elements as e
 from hornbeam.data.errors import add_location, describe_function
@@ -19,9 +20,6 @@ from hornbeam.data.pipeline.purity import is_pure
 from hornbeam.data.pipeline.replay import Replay
 from hornbeam.data.pipeline.stages import INFINITE, UNKNOWN, ArrayRows, Slices, Stage, is_peeking
 from hornbeam.random import SharedDraws
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 T = TypeVar("T")
 

@@ -8,19 +8,17 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.data.elements import spec_dtype
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.sources.files import Paths, find_files
 from hornbeam.data.sources.selection import Selection
 from hornbeam.data.sources.shards import BLOCK_ROWS, Block, Shard, shard_dataset
 from hornbeam.ir.types import numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
 
 Converter = Callable[[Sequence[str]], np.ndarray]
 

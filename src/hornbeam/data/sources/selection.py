@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.naming import nearest
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+from hornbeam._internal.typing import Tree
 
 
 class Selection:

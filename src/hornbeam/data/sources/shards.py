@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.dataset import Dataset
@@ -19,9 +20,6 @@ from hornbeam.data.sources.selection import Selection
 from hornbeam.engines import current_engine
 from hornbeam.engines.base import MeshEngine
 from hornbeam.random import host_permutation, make_default_seed
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 # Length of a shard that is only known by reading it.
 UNMEASURED = -1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.data.samples import as_samples, check_same_count, take_samples
 from hornbeam.data.splits.split import (
@@ -16,9 +17,6 @@ from hornbeam.data.splits.split import (
     split_indices,
     stratification_classes,
 )
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
 
 
 class Fold(NamedTuple):

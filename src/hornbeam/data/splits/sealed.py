@@ -9,17 +9,15 @@ import uuid
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.row_hash import fingerprint
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.data.samples import as_samples, check_same_count, count_samples, named_arrays
 from hornbeam.errors import SealedError
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
 
 T = TypeVar("T")
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_number
 from hornbeam.data.samples import as_samples, check_same_count, is_table, named_arrays, take_samples
 from hornbeam.data.splits.allocation import allocate
 from hornbeam.distribution.processes import say
 from hornbeam.random import global_seed_generator, host_permutation
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
 
 # Function of a count that returns 0 ... count - 1 in some order.
 Order = Callable[[int], np.ndarray]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike
 from hornbeam.data import elements as e
 from hornbeam.data.folders.image_loader import ImageBatches
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.stages import Prefetch, Stage
 from hornbeam.data.pipeline.transforms import Batch
 from hornbeam.random import make_default_seed
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
 
 
 def split_dataset(

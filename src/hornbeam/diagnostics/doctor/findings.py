@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
+from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from hornbeam.activations import linear
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence, listed
 from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
-
-if TYPE_CHECKING:
-    from hornbeam.layers import Layer
+from hornbeam.layers import Layer
 
 check = Checks()
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike
+from hornbeam._internal.typing import ActivationLike
 
 # Name of the function -> effect, after the name.
 EFFECTS = {

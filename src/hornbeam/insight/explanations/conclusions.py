@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hornbeam import tree
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+from hornbeam._internal.typing import Tree
 
 # Fractions of the baseline above which nothing was learned, and above which the first updates did harm.
 _NOTHING, _HARM = 0.98, 1.5

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.formatting import byte_size, with_unit
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_model
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.errors import NotRemovableError
 from hornbeam.insight.ablation import parameters_without
 from hornbeam.insight.arithmetic import integer, parameter_sum, percent, shape_text
 from hornbeam.insight.explanations.layers import LayerContext, describe
-from hornbeam.layers import InputLayer
+from hornbeam.layers import InputLayer, Layer
+from hornbeam.models import Model
 from hornbeam.models.receptive_field import calls_of
 from hornbeam.models.summary import Row, Trace, rows_of
 from hornbeam.visualization.explanation import Explanation, Section
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.layers import Layer
-    from hornbeam.models import Model
 
 # Larger models are not copied once a layer to count the parameters that would remain.
 COPIED_LAYERS, COPIED_PARAMETERS = 60, 20_000_000

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.formatting import byte_size
 from hornbeam.insight.arithmetic import integer
 from hornbeam.insight.explanations.update_rules import UpdateRule, schedule_formulas, update_rule
+from hornbeam.models import Model
+from hornbeam.optimizers import Optimizer
 from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.visualization.explanation import Section
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
-    from hornbeam.optimizers import Optimizer
 
 Entries = list[tuple[str, str]]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.insight.ablation import preserved_state
 from hornbeam.insight.arithmetic import integer
@@ -16,13 +17,10 @@ from hornbeam.insight.explanations.conclusions import conclusions
 from hornbeam.insight.explanations.losses import LossDescription, baseline_loss, loss_description
 from hornbeam.insight.explanations.optimizers import optimizer_sections
 from hornbeam.layers import Normalization, Rescaling
+from hornbeam.models import Model
+from hornbeam.training.callbacks.base import History
 from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.visualization.explanation import Explanation, Section
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.models import Model
-    from hornbeam.training.callbacks.base import History
 
 Entries = list[tuple[str, str]]
 

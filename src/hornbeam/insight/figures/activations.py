@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import layers, tree
 from hornbeam._internal.naming import abbreviate, nearest
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
+from hornbeam.layers import Layer
+from hornbeam.models import Model
 from hornbeam.visualization.figure import Figure, save_if, square_columns
 from hornbeam.visualization.panels import ImagePanel
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.layers import Layer
-    from hornbeam.models import Model
 
 
 def layer_of(model: Model, layer: Layer | str) -> Layer:

@@ -6,12 +6,14 @@ does. The class with the highest score is explained by default.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from hornbeam import ops
+from hornbeam import layers, ops
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.config import image_data_format
 from hornbeam.core.convert import as_tensor
@@ -19,16 +21,10 @@ from hornbeam.core.grad import gradients
 from hornbeam.core.jit import jit
 from hornbeam.core.tensor import Tensor
 from hornbeam.insight.figures.activations import batch_of, call_with_output, is_channels_first, layer_of
+from hornbeam.models import Model
 from hornbeam.ops.crossentropy import score_behind
 from hornbeam.visualization.figure import Figure, save_if, square_columns
 from hornbeam.visualization.panels import ImagePanel
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hornbeam import layers
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.models import Model
 
 _MOST_SAMPLES = 9
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int, check_positive
 from hornbeam.core.jit import jit
 from hornbeam.insight.ablation import preserved_state
+from hornbeam.models import Model
+from hornbeam.training.callbacks.base import History
 from hornbeam.visualization.figure import Figure, save_if
 from hornbeam.visualization.panels import ImagePanel, LinePanel, Marker
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.models import Model
-    from hornbeam.training.callbacks.base import History
 
 
 def plot_history(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike
 from hornbeam.ir.types import ShapeError
 from hornbeam.visualization.figure import Figure, save_if
 from hornbeam.visualization.panels import ImagePanel, PointPanel
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
 
 # Up to this number of classes counts are written into the cells.
 _MOST_ANNOTATED = 20

@@ -7,15 +7,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.warn import warn_user
 from hornbeam.insight.trackers.tracker import Tracker
+from hornbeam.models import Model
 from hornbeam.training.callbacks.added import add_to_every_fit, remove_from_every_fit
 from hornbeam.training.callbacks.base import Logs, run_of
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
 
 # MLflow's client waits for minutes by default; a training must not.
 _RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}

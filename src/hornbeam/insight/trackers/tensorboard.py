@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.insight.trackers.tracker import Tracker
+from hornbeam.models import Model
 from hornbeam.visualization.event_files import EventFile, library
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
 
 
 class TensorBoardTracker(Tracker):

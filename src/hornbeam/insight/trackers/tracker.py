@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.warn import warn_user
 from hornbeam.engines import current_engine
 from hornbeam.insight.runs.folder import plain
 from hornbeam.insight.runs.follower import RunFollower, facts_of_fit
+from hornbeam.insight.runs.reading import Run
 from hornbeam.insight.runs.settings import facts_of_machine, scores_of, settings_of_fit, settings_of_model
+from hornbeam.models import Model
 from hornbeam.training.callbacks.base import Logs
-
-if TYPE_CHECKING:
-    from hornbeam.insight.runs.reading import Run
-    from hornbeam.models import Model
 
 # A call that sends one record: a method and its arguments.
 _Call = tuple[Callable[..., None], tuple[Any, ...]]

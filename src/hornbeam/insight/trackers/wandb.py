@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.extras import required
 from hornbeam.insight.trackers.tracker import Tracker
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
+from hornbeam.models import Model
 
 
 class WandbTracker(Tracker):
