@@ -127,7 +127,7 @@ class GraphArchive(FrozenArchive):
         self._tensors["graph/predict"] = ("uint8", (len(text),), text)
         names = [self._tensor("constant", engine.get(constant)) for constant in constants]
         inputs, outputs = (
-            _specs([node._single() for node in nodes]) for nodes in (graph.inputs, graph.outputs)
+            _specs([node.tensor_type() for node in nodes]) for nodes in (graph.inputs, graph.outputs)
         )
         self.signatures = {
             "predict": {"inputs": inputs, "outputs": outputs, "weights": [], "constants": names}

@@ -8,7 +8,7 @@ from pathlib import Path
 import hornbeam
 
 # Attributes of other objects read by a private name that the file itself does not define. It may only fall.
-PRIVATE_READS = 280
+PRIVATE_READS = 99
 # Documented names of Python's own.
 PYTHON = {"_SubParsersAction", "_exit", "_getframe", "_replace"}
 

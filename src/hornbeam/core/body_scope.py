@@ -31,7 +31,7 @@ class BodyScope(VariableTracer):
         node = self.values.get(variable)
         if node is not None:  # gradients do not flow through assignments
             return stop_gradient(node) if is_inexact(node.dtype) else node
-        return variable._node if self._outer is None else self._outer.read(variable)
+        return self.read_outside(variable)
 
     def assign(self, variable: Variable, node: Node) -> None:
         self.values[variable] = node

@@ -257,8 +257,7 @@ class _PassthroughTracer(VariableTracer):
     def read(self, variable: Variable) -> Node:
         if variable in self.updates:
             return self.updates[variable]
-        outer = self._outer
-        return variable._node if outer is None else outer.read(variable)
+        return self.read_outside(variable)
 
     def assign(self, variable: Variable, node: Node) -> None:
         self.updates[variable] = node

@@ -15,7 +15,7 @@ from hornbeam.config import floatx
 from hornbeam.core.convert import is_array
 from hornbeam.core.dispatch import has_symbolic
 from hornbeam.core.lazy import buffer_of, evaluate
-from hornbeam.core.tensor import Tensor, tensor_of
+from hornbeam.core.tensor import Tensor, copy_mask, tensor_of
 from hornbeam.core.variable import (
     Variable,
     VariableTracer,
@@ -90,8 +90,8 @@ def trace_function(
             node = placeholder(type, level)
             arguments.append(node)
             tensor = Tensor(node)
-            if isinstance(x, Tensor) and x._keras_mask is not None:
-                tensor._keras_mask = x._keras_mask
+            if isinstance(x, Tensor):
+                copy_mask(x, tensor)
             return tensor
 
         call_args, call_kwargs = tree.map_structure(placeholder_for, (list(args), dict(kwargs or {})))
@@ -330,7 +330,7 @@ def _buffers(args: Sequence[Any], types: tuple[ValueType, ...], engine: Engine) 
     for x, expected in zip(args, types, strict=False):
         if type(x) is not Tensor:
             return None
-        node = x._node
+        node = x.node
         value = node.value
         if value is None or value[0] is not engine or (node.type is not expected and node.type != expected):
             return None
@@ -343,7 +343,7 @@ def _array_types(args: Sequence[Any]) -> tuple[ValueType, ...] | None:
     types: list[ValueType] = []
     for x in args:
         if type(x) is Tensor:
-            types.append(x._node.type)
+            types.append(x.node.type)
         elif type(x) is np.ndarray:
             types.append(TensorType(x.shape, dtype_name(x.dtype)))
         else:

@@ -203,3 +203,8 @@ class Operation(_RecordsConstructor):
 def _takes_name(cls: type) -> bool:
     parameters = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
     return "name" in parameters or any(x.kind is x.VAR_KEYWORD for x in parameters.values())
+
+
+def inbound_calls(operation: Operation) -> tuple[SymbolicCall, ...]:
+    """Return the calls on symbolic tensors that were recorded for an operation."""
+    return operation._hb_inbound

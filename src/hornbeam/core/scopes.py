@@ -78,7 +78,7 @@ class StatelessScope(VariableTracer):
         """
         if variable in self.held:
             return self.held[variable]
-        return variable._node if self._outer is None else self._outer.read(variable)
+        return self.read_outside(variable)
 
     def assign(self, variable: Variable, node: Node) -> None:
         """Set a value in this scope.

@@ -95,7 +95,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        return self.node._single().size
+        return self.node.tensor_type().size
 
     # -- reading the value -----------------------------------------------------------------------------------
 
@@ -311,3 +311,8 @@ def _exportable(array: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     """Return `array`, or a copy for libraries that do not know read-only memory."""
     version = options.get("max_version")
     return array if version is not None and version >= (1, 0) else array.copy()
+
+
+def copy_mask(source: Tensor, target: Tensor) -> None:
+    """Give a tensor the mask of another one, or none."""
+    target._keras_mask = source._keras_mask

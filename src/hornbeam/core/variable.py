@@ -74,6 +74,10 @@ class VariableTracer:
             node = stop_gradient(node)
         return node
 
+    def read_outside(self, variable: Variable) -> Node:
+        """Return the value that a variable has outside of this tracer."""
+        return variable._node if self._outer is None else self._outer.read(variable)
+
     def assign(self, variable: Variable, node: Node) -> None:
         if node.level > self.level:
             raise RuntimeError(

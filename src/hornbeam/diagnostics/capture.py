@@ -26,6 +26,7 @@ from hornbeam.random import random_state, set_random_state
 from hornbeam.training.batches import global_signature, putter
 from hornbeam.training.packing import Batch, Signature, make_batch, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx
+from hornbeam.training.steps import host_part, training_state
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -152,8 +153,8 @@ def layer_values(
         >>> for value in layer_values(model, x[:32]): print(value.path, value.output.std())  # doctest: +SKIP
     """
     if y is not None:
-        model._hb_trainer.require_compiled("layer_values")
-    data = make_batch(model._run_host_layers(x), y, sample_weight)
+        training_state(model).require_compiled("layer_values")
+    data = make_batch(host_part(model)(x), y, sample_weight)
     captured: list[Call] = []
 
     def run(batch: Any) -> Any:
@@ -164,7 +165,7 @@ def layer_values(
         outputs = [call.outputs[0] for call in captured]
         if targets is None:
             return outputs, [None] * len(outputs)
-        loss = model._hb_trainer.loss_of_batch(inputs, targets, y_pred, weights, training)
+        loss = training_state(model).loss_of_batch(inputs, targets, y_pred, weights, training)
         by_float = iter(gradients(loss, [tensor for tensor in outputs if is_float(tensor.dtype)]))
         return outputs, [next(by_float) if is_float(tensor.dtype) else None for tensor in outputs]
 

@@ -14,6 +14,7 @@ from hornbeam.engines import current_engine, installed, using
 from hornbeam.models import Model
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import is_stream, make_data
+from hornbeam.training.steps import host_part, training_state
 from hornbeam.visualization.display import Document, Table
 
 
@@ -79,7 +80,7 @@ def compare_engines(
     Example:
         >>> compare_engines(model, x, y, engines=["native", "jax"])  # doctest: +SKIP
     """
-    model._hb_trainer.require_compiled("compare_engines")
+    training_state(model).require_compiled("compare_engines")
     steps = check_int("steps", steps, 1)
     names = list(installed() if engines is None else engines)
     if not names or isinstance(engines, str):
@@ -90,9 +91,7 @@ def compare_engines(
         raise ValueError(
             "compare_engines() compares compiled steps: compile the model without run_eagerly=True"
         )
-    data = make_data(
-        x, y, None, batch_size, "compare_engines", run_host_layers=model._run_host_layers, steps=steps
-    )
+    data = make_data(x, y, None, batch_size, "compare_engines", run_host_layers=host_part(model), steps=steps)
     assert isinstance(data, ArrayData)
     size = min(batch_size, len(data.table))
     rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.table)
@@ -105,7 +104,7 @@ def compare_engines(
 def _run(model: Model, data: ArrayData, rows: np.ndarray, name: str) -> _Run:
     """Run the steps on one engine, then restore all variables."""
     with using(name):
-        step = model._hb_trainer.compiled_step("train", data.signature(rows.shape[-1]))
+        step = training_state(model).compiled_step("train", data.signature(rows.shape[-1]))
         buffers = data.buffers(current_engine())
         variables = step.traced.variables
         values = [(variable, np.array(variable)) for variable in variables]

@@ -24,6 +24,7 @@ from hornbeam.training.check_arguments import check_class_weight
 from hornbeam.training.packing import Signature
 from hornbeam.training.sources import make_data
 from hornbeam.training.step import Step
+from hornbeam.training.steps import host_part, training_state
 from hornbeam.training.stream_data import StreamData
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import LinePanel
@@ -184,7 +185,7 @@ def lr_find(
     Source: Leslie N. Smith, "Cyclical Learning Rates for Training Neural Networks", 2015,
     https://arxiv.org/abs/1506.01186 (section 3.3).
     """
-    model._hb_trainer.require_compiled("lr_find")
+    training_state(model).require_compiled("lr_find")
     steps = check_int("steps", steps, 10)
     low, high = check_number("min_rate", min_rate), check_number("max_rate", max_rate)
     if not 0 < low < high:
@@ -204,7 +205,7 @@ def lr_find(
         batch_size,
         "lr_find",
         class_weight=check_class_weight(class_weight),
-        run_host_layers=model._run_host_layers,
+        run_host_layers=host_part(model),
         steps=steps,
     )
     if isinstance(data, StreamData) and data.once:
@@ -299,7 +300,7 @@ def _diverged(losses: np.ndarray) -> bool:
 @contextmanager
 def _preserve_order(data: ArrayData | StreamData) -> Iterator[None]:
     """Restore random states and the shuffles of a Dataset after the block."""
-    source: Any = getattr(data, "source", None) or data.cursor._source
+    source: Any = getattr(data, "source", None) or data.cursor.source
     state, orders = random_state(), source._orders() if hasattr(source, "_orders") else None
     try:
         yield

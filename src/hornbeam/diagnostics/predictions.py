@@ -13,11 +13,13 @@ from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_model
 from hornbeam.models import Model
 from hornbeam.training.array_data import ArrayData
+from hornbeam.training.callbacks.base import current_run
 from hornbeam.training.check_arguments import check_steps, limit_steps
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import count_evaluation, unsealed
 from hornbeam.training.packing import Batch
 from hornbeam.training.sources import Data, make_data
+from hornbeam.training.steps import host_part, training_state
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ def predictions(
     if purpose:
         x, y, sample_weight = opened(model, x, y, sample_weight, purpose)
     data = make_data(
-        x, y, sample_weight, batch_size, "evaluate", run_host_layers=model._run_host_layers, steps=steps
+        x, y, sample_weight, batch_size, "evaluate", run_host_layers=host_part(model), steps=steps
     )
     steps = limit_steps("steps", check_steps("steps", steps), data, model.steps_per_execution)
-    model._hb_trainer.validation_fingerprints.check(data)
+    training_state(model).validation_fingerprints.check(data)
     rows: list[tuple[Any, Any, Any, Any]] = []
     adds_losses = False
     for batch in _batches(data, steps):
@@ -70,7 +72,7 @@ def predictions(
             raise ValueError("predictions are compared with targets, but y is missing")
         if not rows:
             adds_losses = _try_model(model, batch)
-        outputs = model._hb_trainer.predict_batch(batch.inputs_only())
+        outputs = training_state(model).predict_batch(batch.inputs_only())
         rows.append((batch.x if keep_x else None, targets, outputs, batch.sample_weight))
     if not rows:
         raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
@@ -82,7 +84,7 @@ def predictions(
 def opened(model: Model, x: Tree, y: Tree, sample_weight: Tree, purpose: str) -> tuple[Any, Any, Any]:
     """Take data out of their seal, if they have one; the evaluation is counted and announced."""
     check_model(model, where=purpose)
-    x, y, sample_weight, sealed = unsealed(x, y, sample_weight, model._hb_trainer.run is not None)
+    x, y, sample_weight, sealed = unsealed(x, y, sample_weight, current_run(model) is not None)
     count_evaluation(sealed, f"{purpose} of {describe(model)}", quiet=False)
     return x, y, sample_weight
 

@@ -26,6 +26,7 @@ from hornbeam.evaluation.paired import (
 )
 from hornbeam.evaluation.statistics import Statistic
 from hornbeam.models import Model
+from hornbeam.training.steps import training_state
 
 CANNOT_TELL = "cannot tell"
 
@@ -203,7 +204,7 @@ def _predict_both(
 ) -> list[Any]:
     for model in models:
         check_model(model, where="compare")
-        model._hb_trainer.require_compiled("evaluate")
+        training_state(model).require_compiled("evaluate")
     if hasattr(x, "__next__") and not hasattr(x, "__getitem__"):
         raise ValueError(
             "compare() reads the data twice, which a generator does not allow: pass arrays or a Dataset"

@@ -12,6 +12,7 @@ from hornbeam.evaluation.statistics import Statistic, loss_values, mean_of, of_m
 from hornbeam.metrics import Metric
 from hornbeam.models import Model
 from hornbeam.training.outputs import Outputs
+from hornbeam.training.steps import training_state
 
 # Words in names of metrics whose larger, or smaller, values are better.
 _LARGER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "top_k", "correlation",
@@ -65,7 +66,7 @@ def _custom_steps(model: Model) -> str:
 
 
 def _losses(model: Any, predicted: Predictions, notes: list[str]) -> list[Measurement]:
-    losses = model._hb_trainer.losses
+    losses = training_state(model).losses
     if losses is None or losses.spec is None:
         return []
     outputs = Outputs(predicted.y_pred, getattr(model, "output_names", None))
@@ -95,7 +96,7 @@ def _shifted(name: str, values: np.ndarray, constant: float) -> Measurement:
 
 
 def _metrics(model: Model, predicted: Predictions, notes: list[str]) -> list[Measurement]:
-    compiled = model._hb_trainer.metrics
+    compiled = training_state(model).metrics
     if compiled is None:
         return []
     outputs = Outputs(predicted.y_pred, getattr(model, "output_names", None))

@@ -23,6 +23,7 @@ from hornbeam.evaluation.labels import Labels, labels_of
 from hornbeam.evaluation.per_class import ClassScore, class_scores
 from hornbeam.evaluation.resampling import interval
 from hornbeam.models import Model
+from hornbeam.training.steps import training_state
 
 _MOST_CLASSES = 25
 
@@ -156,7 +157,7 @@ def evaluate(
     """
     check_level(level)
     resamples = check_int("resamples", resamples, 100)
-    model._hb_trainer.require_compiled("evaluate")
+    training_state(model).require_compiled("evaluate")
     predicted = predictions(model, x, y, sample_weight, batch_size, steps, keep_x=train is not None)
     result, labels = evaluation_of(model, predicted, level, resamples, seed)
     for note in result.notes:

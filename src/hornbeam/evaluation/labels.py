@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam.training.steps import training_state
+
 if TYPE_CHECKING:
     from hornbeam.diagnostics.predictions import Predictions
     from hornbeam.models import Model
@@ -39,7 +41,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 def from_logits(model: Model) -> bool | None:
     """Return the setting `from_logits` of a model's only loss, None if it has none."""
-    losses = model._hb_trainer.losses
+    losses = training_state(model).losses
     return getattr(losses.spec, "from_logits", None) if losses is not None else None
 
 

@@ -21,6 +21,7 @@ from hornbeam.evaluation.estimates import Estimate
 from hornbeam.evaluation.resampling import interval
 from hornbeam.models import Model
 from hornbeam.random import host_permutation
+from hornbeam.training.steps import training_state
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.panels import LinePanel
 
@@ -142,7 +143,7 @@ def learning_curve(
         part_x, part_y = (_rows(part, np.sort(order[:size])) for part in (x, y))
         set_random_seed(seed)
         model = build()
-        model._hb_trainer.require_compiled("fit")
+        training_state(model).require_compiled("fit")
         model.fit(part_x, part_y, **{"verbose": 0, **fit})
         scores = []
         for inputs, targets in ((part_x, part_y), validation_data):

@@ -181,7 +181,7 @@ class FrozenArchive:
         refuse_updates(model, trace.traced, "a frozen model")
         results = names_of(result_names, "output", trace.traced.result)
         every = unique_names([*names, *results])
-        self._outputs[signature] = [node._single() for node in trace.graph.outputs]
+        self._outputs[signature] = [node.tensor_type() for node in trace.graph.outputs]
         _refuse_complex(where, [*types, *self._outputs[signature]])
         weights, constants, text = self._planned(trace)
         self._tensors[f"graph/{signature}"] = ("uint8", (len(text),), text)
@@ -219,7 +219,7 @@ class FrozenArchive:
         graph = Graph((*trace.constants, *arguments, *values), (*traced.outputs, *updated.values()))
         graph = lower(graph)
         self._engine.check(graph)
-        ends = [[n._single() for n in nodes] for nodes in ((*arguments, *values), graph.outputs)]
+        ends = [[n.tensor_type() for n in nodes] for nodes in ((*arguments, *values), graph.outputs)]
         _refuse_complex(f"{self.model.describe()}, {signature}", [*ends[0], *ends[1]])
         evaluate(trace.constants)
         known = [self._engine.get(buffer_of(node, self._engine)) for node in trace.constants]
@@ -240,7 +240,7 @@ class FrozenArchive:
         self._tensors[f"graph/{signature}"] = ("uint8", (len(text),), text)
         self.signatures[signature] = {
             "inputs": [],
-            "outputs": _specs(list(values), [node._single() for node in nodes]),
+            "outputs": _specs(list(values), [node.tensor_type() for node in nodes]),
             "weights": [self._tensor(name, array) for name, array in values.items()],
             "constants": [],
         }

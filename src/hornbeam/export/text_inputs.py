@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.registry import exported_class
 from hornbeam.layers import Input, TextVectorization
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.models.host import host_layers
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def split_text(model: Model) -> tuple[Model, dict[str, Any] | None]:
     layers = host_layers(model)
     layer = next((each for each in model.layers if isinstance(each, TextVectorization)), None)
     # It has a lookup inside.
-    if layer is None or not set(layers) <= set(layer._flatten_layers()):
+    if layer is None or not set(layers) <= set(flatten_layers(layer)):
         return model, None
     description = _description(layer)
     # Models export themselves by this package, so that it cannot import their classes.

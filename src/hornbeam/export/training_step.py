@@ -18,6 +18,7 @@ from hornbeam.training.check_labels import loss_axis, loss_kind
 from hornbeam.training.logs import checked_logs
 from hornbeam.training.outputs import Outputs
 from hornbeam.training.step import with_floatx
+from hornbeam.training.steps import training_state
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def check_trainable(model: Model) -> None:
     """Raise ValueError unless a step of the model is a graph: it is compiled, and no part is Python code."""
-    model._hb_trainer.require_compiled("export")
+    training_state(model).require_compiled("export")
     if model.optimizer is None:
         raise ValueError(f"{model.describe()} is compiled without an optimizer: it has no training step")
     check_graph(model)
@@ -95,7 +96,7 @@ def batch_signature(model: Model) -> tuple[Any, Any]:
             "(hornbeam.InputSpec(shape=(None, 3)), hornbeam.InputSpec(shape=(None, 1)))."
         )
     (x,) = signature_of(model)
-    losses = model._hb_trainer.losses
+    losses = training_state(model).losses
     assert losses is not None
     if losses.spec is None:
         return x, None

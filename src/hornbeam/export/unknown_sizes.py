@@ -155,7 +155,7 @@ def _computed(
     executable = engine.executable(Graph((*free, *constants), outputs))
     values = [variable.value.node for variable in variables]
     evaluate(values)
-    arrays = [pack_array(_random(rng, node._single())) for node in arguments]
+    arrays = [pack_array(_random(rng, node.tensor_type())) for node in arguments]
     buffers = [buffer_of(node, engine) for node in (*values, *constants)]
     return [
         np.asarray(engine.get(x))

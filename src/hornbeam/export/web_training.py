@@ -16,7 +16,7 @@ from hornbeam.export.training_step import check_trainable
 from hornbeam.ir.types import is_float
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.training.packing import Batch, make_batch
-from hornbeam.training.steps import Steps
+from hornbeam.training.steps import Steps, training_state
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -66,7 +66,7 @@ class PageTraining:
         specs = [InputSpec(shape=(None, *a.shape[1:]), dtype=a.dtype.name) for a in first.leaves]
         batch = Batch(specs, first.treedef).unpacked()  # type: ignore[arg-type]
         self.frozen = FrozenTraining(model, tuple(part for part in batch if part is not None))
-        losses = model._hb_trainer.losses
+        losses = training_state(model).losses
         if losses is not None and losses.spec is not None:
             for part in self._parts:
                 losses.check_values(part.y, model, None)
@@ -108,7 +108,7 @@ def _batch(model: Model, name: str, data: Tree) -> Batch:
         raise ValueError(f"{name} must be (x, y) or (x, y, sample_weight), got {type(data).__name__}")
     x, y, sample_weight = (*data, None)[:3]
     batch = make_batch(x, y, sample_weight, finite=True)
-    model._hb_trainer.check_x_and_y(batch.x, batch.y)
+    training_state(model).check_x_and_y(batch.x, batch.y)
     leaves = [np.ascontiguousarray(a, floatx() if is_float(a.dtype.name) else a.dtype) for a in batch.leaves]
     return Batch(leaves, batch.treedef)
 

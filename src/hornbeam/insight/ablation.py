@@ -20,11 +20,13 @@ from hornbeam._internal.intervals import mean_interval
 from hornbeam._internal.naming import preserve_name_counters
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
+from hornbeam.core.operation import inbound_calls
 from hornbeam.errors import NotRemovableError
 from hornbeam.layers import Layer
 from hornbeam.layers.context import shapes_only
 from hornbeam.models import Model
 from hornbeam.random import host_permutation, random_state, set_random_seed, set_random_state
+from hornbeam.training.steps import training_state
 
 VALIDATION_FRACTION = 0.2
 
@@ -82,7 +84,7 @@ def without(model: Model, layer: Any | None) -> Model:
 def _check_removable(layer: Layer) -> None:
     if isinstance(layer, layers.InputLayer):
         raise NotRemovableError("it is an input of the model")
-    if any(len({id(x) for x in call.inputs}) != 1 for call in layer._hb_inbound):
+    if any(len({id(x) for x in call.inputs}) != 1 for call in inbound_calls(layer)):
         raise NotRemovableError("it joins several tensors, and one of them would be lost")
 
 
@@ -138,7 +140,7 @@ def ablations(
     model that is not compiled, has no graph of layers, or whose compile() has no config.
     """
     seeds, epochs = check_int("seeds", seeds, 2), check_int("epochs", epochs, 1)
-    model._hb_trainer.require_compiled("explain")
+    training_state(model).require_compiled("explain")
     settings = model.get_compile_config()
     if not settings:
         raise ValueError(

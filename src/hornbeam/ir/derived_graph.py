@@ -26,7 +26,7 @@ class DerivedGraph:
         self.inputs = [i for i, node in enumerate(graph.inputs) if is_float(node.dtype)]
         wrt = [graph.inputs[i] for i in self.inputs]
         outs = [graph.outputs[i] for i in self.outputs]
-        cotangents = [placeholder(n._single(), n.level) for n in outs]
+        cotangents = [placeholder(n.tensor_type(), n.level) for n in outs]
         grads = autodiff.dense_cotangents(autodiff.gradients(outs, cotangents, wrt), wrt)
         residuals = _residuals(grads, cotangents)
         self.forward = Graph(graph.inputs, (*graph.outputs, *residuals))

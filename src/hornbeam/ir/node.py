@@ -92,17 +92,18 @@ class Node:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._single().shape
+        return self.tensor_type().shape
 
     @property
     def dtype(self) -> str:
-        return self._single().dtype
+        return self.tensor_type().dtype
 
     @property
     def rank(self) -> int:
-        return len(self._single().shape)
+        return len(self.tensor_type().shape)
 
-    def _single(self) -> TensorType:
+    def tensor_type(self) -> TensorType:
+        """Return the type of the result, of which there is one."""
         if isinstance(self.type, tuple):
             raise TypeError(f"{self.name} has {len(self.type)} outputs; project one of them first")
         return self.type

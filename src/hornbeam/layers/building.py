@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.variable import autocast, eager_scope
 from hornbeam.layers.ownership import building
+from hornbeam.layers.shapes import build_shapes
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Config
@@ -60,7 +61,7 @@ def build_config(layer: Layer, is_default: bool) -> Config | None:
     """Return the shapes with which a layer can be built again. is_default: `build` is that of `Layer`."""
     if not layer.built or layer._build_shapes is None or (layer._is_stateless and is_default):
         return None
-    shapes = layer._build_shapes.shapes
+    shapes = build_shapes(layer)
     if len(shapes) == 1:
         return {"input_shape": next(iter(shapes.values()))}
     if is_default:  # it takes one shape: a call builds the sublayers

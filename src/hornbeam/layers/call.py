@@ -17,7 +17,7 @@ from hornbeam._internal.naming import current_path
 from hornbeam._internal.origin import is_own
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.symbolic import holds_strings, strings_refused
-from hornbeam.core.tensor import Tensor
+from hornbeam.core.tensor import Tensor, copy_mask
 from hornbeam.distribution import distribution
 from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.types import HornbeamTypeError, is_float
@@ -120,7 +120,7 @@ class LayerCall:
         if x.symbolic or dtype is None or not is_float(x.dtype) or x.dtype == dtype:
             return x
         converted = cast(x, dtype)
-        converted._keras_mask = x._keras_mask
+        copy_mask(x, converted)
         return converted
 
     @property

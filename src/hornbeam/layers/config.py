@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import dtype_policies
 from hornbeam.core.registry import serialize
 from hornbeam.dtype_policies import DTypePolicy, DTypePolicyMap
+from hornbeam.layers.weights import flatten_layers
 
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
@@ -85,7 +86,7 @@ def layer_from_config(cls: type[Layer], config: dict[str, Any]) -> Layer:
 
 def policy_to_save(layer: Layer) -> DTypePolicy:
     """Return the policy; a layer that passes it on to quantized layers inside has theirs by path."""
-    inner = [part for part in layer._flatten_layers(include_self=False) if part._is_quantized]
+    inner = [part for part in flatten_layers(layer, include_self=False) if part._is_quantized]
     if not inner or layer.layers_in_file is not None or isinstance(layer.dtype_policy, DTypePolicyMap):
         return layer.dtype_policy
     policies = {part.path: part.dtype_policy.at(part.path) for part in inner}

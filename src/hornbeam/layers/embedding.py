@@ -288,7 +288,7 @@ class ReversibleEmbedding(Embedding):
         return self._capped(self._with_reverse_lora(logits, inputs))
 
     def _reverse_integers(self, dtype: str) -> tuple[Tensor, Tensor]:
-        stored, scale = (self._formats[0 if self.tie_weights else 1]._get(part) for part in ("", "scale"))
+        stored, scale = (self._formats[0 if self.tie_weights else 1].get(part) for part in ("", "scale"))
         # Cast first: a loop, such as one that generates text, reads the stored integers, not transposed ones.
         integers = ops.cast(stored, dtype)
         return ops.transpose(integers) if self.tie_weights else integers, scale

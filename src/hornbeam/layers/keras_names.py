@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from hornbeam.core.keras_names import Computed
+from hornbeam.layers.tracking import own_variables, sublayers
 
 
 class _Tracker:
@@ -45,13 +46,13 @@ class KerasNames:
     # Set by such layers. Here all layers take other values than tensors by position.
     _allow_non_tensor_positional_args = False
 
-    _layers = Computed(lambda layer: layer._hb_sublayers())
+    _layers = Computed(lambda layer: sublayers(layer))
     _metrics = Computed(lambda layer: layer._own_metrics())
     _trainable_variables = Computed(
-        lambda layer: [v for v, trainable in layer._own_variables().items() if trainable]
+        lambda layer: [v for v, trainable in own_variables(layer).items() if trainable]
     )
     _non_trainable_variables = Computed(
-        lambda layer: [v for v, trainable in layer._own_variables().items() if not trainable]
+        lambda layer: [v for v, trainable in own_variables(layer).items() if not trainable]
     )
     _tracker = Computed(_Tracker)
     _build_shapes_dict = Computed(

@@ -14,6 +14,7 @@ from hornbeam.layers.building import call_with_shapes
 from hornbeam.layers.call import LayerCall, call_signature
 from hornbeam.layers.context import shapes_only
 from hornbeam.layers.shapes import symbolic_tensors
+from hornbeam.layers.weights import flatten_layers
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ShapeTree, Tree
@@ -42,7 +43,7 @@ def output_shape(
     names = call_signature(type(layer).call).names
     kwargs = {k if k in names else k.removesuffix("_shape"): shape for k, shape in kwargs.items()}
     with shapes_only():
-        classes = {type(inner).__name__: type(inner) for inner in layer._flatten_layers(False)}
+        classes = {type(inner).__name__: type(inner) for inner in flatten_layers(layer, False)}
         with custom_object_scope(classes):  # those of sublayers need not be registered
             is_ready = layer.built or layer._hb_building
             runnable = layer if is_ready else type(layer).from_config(layer.get_config())

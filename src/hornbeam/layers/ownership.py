@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.layers.context import CallContext, current_context, is_shapes_only
+from hornbeam.layers.tracking import own_variables
+from hornbeam.layers.weights import flatten_layers
 
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
@@ -53,7 +55,7 @@ def _check_created(context: CallContext, caller: Layer, layers: int, variables: 
     if not created and not added:
         return
     owned = _owned_layers(context)
-    weights = {v for layer in owned for v in layer._own_variables()}
+    weights = {v for layer in owned for v in own_variables(layer)}
     for layer in created:
         # A layer around one that is owned, as RNN(self.cell), has no weights of its own.
         if layer not in owned and any(v.trainable and v not in weights for v in layer.weights):
@@ -62,7 +64,7 @@ def _check_created(context: CallContext, caller: Layer, layers: int, variables: 
                 f"({type(layer).__name__}), with new weights in each call, which are neither trained nor "
                 "saved: create it in __init__() or build(), and assign it to an attribute of self"
             )
-    known = {v for layer in (*owned, *context.layers) for v in layer._own_variables()}
+    known = {v for layer in (*owned, *context.layers) for v in own_variables(layer)}
     for variable in added:
         if variable not in known:
             raise ValueError(
@@ -78,7 +80,7 @@ def _has_trainable_weights(layer: Layer) -> bool:
 
 def _owned_layers(context: CallContext) -> dict[Layer, None]:
     """Return the layers whose call is running, and all that belong to them."""
-    return dict.fromkeys(part for caller in context.callers for part in caller._flatten_layers())
+    return dict.fromkeys(part for caller in context.callers for part in flatten_layers(caller))
 
 
 def warn_if_unowned(layer: Layer) -> None:
@@ -91,7 +93,7 @@ def warn_if_unowned(layer: Layer) -> None:
     context.owned = {id(part) for part in _owned_layers(context)}
     if id(layer) in context.owned or any(part is layer for part in context.layers):
         return
-    weights = {v for part in _owned_layers(context) for v in part._own_variables()}
+    weights = {v for part in _owned_layers(context) for v in own_variables(part)}
     if any(v.trainable and v not in weights for v in layer.weights):
         warn_user(
             f"{context.callers[-1].describe()} uses {layer.describe()}, which is not found in its attributes "

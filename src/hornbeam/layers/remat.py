@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.grad import checkpoint
 from hornbeam.core.symbolic import infer_types
+from hornbeam.layers.tracking import sublayers
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -19,7 +20,7 @@ def wants_remat(layer: Layer, bound: inspect.BoundArguments) -> bool:
     """True if a call of this layer recomputes its inner values. Layers of layers leave it to their parts."""
     scope = layer._hb_remat
     assert scope is not None
-    if scope.mode in (None, "activations") or layer._hb_sublayers():
+    if scope.mode in (None, "activations") or sublayers(layer):
         return False
     if scope.mode == "larger_than":
         losses = layer._losses

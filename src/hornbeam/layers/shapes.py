@@ -11,6 +11,7 @@ from hornbeam.core.symbolic import KerasTensor
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ShapeTree, Tree
+    from hornbeam.layers.layer import Layer
 
 
 class BuildShapes:
@@ -45,3 +46,8 @@ def shapes_from_json(structure: ShapeTree) -> Tree:
     if isinstance(structure, dict):
         return {key: shapes_from_json(value) for key, value in structure.items()}
     return [shapes_from_json(value) for value in structure] if isinstance(structure, list) else structure
+
+
+def build_shapes(layer: Layer) -> dict[str, Any]:
+    """Return the shapes that a layer was built with, by argument; none for one that is not built."""
+    return {} if layer._build_shapes is None else layer._build_shapes.shapes

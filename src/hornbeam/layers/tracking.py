@@ -109,3 +109,13 @@ class Tracked:
 
     def _own_metrics(self) -> list[Any]:
         return [p for p in self._hb_state() if not isinstance(p, (Variable, SeedGenerator, Tracked))]
+
+
+def sublayers(layer: Tracked) -> list[Any]:
+    """Return the layers directly in a layer."""
+    return layer._hb_sublayers()
+
+
+def own_variables(layer: Tracked) -> dict[Variable, bool]:
+    """Return the variables of a layer itself, without those of sublayers; True for those made trainable."""
+    return layer._own_variables()

@@ -14,7 +14,7 @@ from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.layers.context import is_shapes_only
-from hornbeam.layers.tracking import Tracked
+from hornbeam.layers.tracking import Tracked, sublayers
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike, DTypeLike, ShapeLike
@@ -136,7 +136,7 @@ class Weighted(Tracked):
         layers: dict[int, Any] = {id(self): self}
 
         def visit(layer: Weighted) -> None:
-            for child in layer._hb_sublayers():
+            for child in sublayers(layer):
                 if id(child) not in layers:
                     layers[id(child)] = child
                     if recursive:
@@ -304,3 +304,18 @@ class Weighted(Tracked):
                 )
             variable.assign(value)
         self._on_weights_loaded()
+
+
+def flatten_layers(layer: Weighted, include_self: bool = True) -> list[Any]:
+    """Return a layer and all layers inside of it, each once, outer layers first."""
+    return layer._flatten_layers(include_self)
+
+
+def own_weights(layer: Weighted) -> list[Variable]:
+    """Return the weights of a layer itself, without those of sublayers, trainable ones first."""
+    return layer._own_weights()
+
+
+def set_own_trainable(layer: Weighted, value: bool) -> None:
+    """Set `trainable` of a layer and its own weights, without those of sublayers."""
+    layer._set_own_trainable(value)

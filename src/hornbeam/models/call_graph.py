@@ -14,6 +14,7 @@ from hornbeam.core.indexing import reshape
 from hornbeam.core.keras_names import Computed
 from hornbeam.core.operation import Operation
 from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
+from hornbeam.core.tensor import copy_mask
 from hornbeam.ir.source_lines import located
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
@@ -209,7 +210,7 @@ def _alike(x: Tree) -> Any:
     if not isinstance(x, KerasTensor):
         return x
     tensor = KerasTensor(x.shape, x.dtype, name=x.name)
-    tensor._keras_mask = x._keras_mask
+    copy_mask(x, tensor)
     return tensor
 
 
@@ -327,11 +328,11 @@ def adjust(value: TensorLike | None, symbol: KerasTensor, name: str) -> Tree:
     if hint:
         where = f"model {name!r}: input {symbol.name!r}"
         raise ShapeError(f"{where} expects shape {expected}, got {shape}. {hint}")
-    mask = tensor._keras_mask
+    before = tensor
     if tensor.dtype != symbol.dtype:
         tensor = cast(tensor, symbol.dtype)
     if len(shape) != len(expected):
         tensor = reshape(tensor, (*shape, 1) if len(shape) < len(expected) else shape[:-1])
-    if mask is not None and tensor is not value:
-        tensor._keras_mask = mask
+    if tensor is not before:
+        copy_mask(before, tensor)
     return tensor

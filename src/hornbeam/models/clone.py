@@ -103,7 +103,7 @@ def _clone_sequential(model: Sequential, input_tensors: Any, copy: Callable[[Lay
             clone.add(copy(layer))
     if not clone.built and model.built and model._hb_tensors.values:
         clone.build(model._hb_tensors.values[0].shape)
-    if not model._trainable:
+    if not model.trainable:
         clone.trainable = False
     return clone
 
@@ -165,7 +165,7 @@ def _clone_functional(
             new_tensors[id(old)] = new
     ends = tree.map_structure(resolve, model.input), tree.map_structure(resolve, model.output)
     clone = Model(inputs=ends[0], outputs=ends[1], name=model.name)
-    if not model._trainable:
+    if not model.trainable:
         clone.trainable = False
     return clone
 

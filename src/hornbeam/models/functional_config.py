@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hornbeam import tree
 from hornbeam.core.convert import as_tensor
-from hornbeam.core.operation import Operation
+from hornbeam.core.operation import Operation, inbound_calls
 from hornbeam.core.operation_names import Split, class_name
 from hornbeam.core.registry import deserialize, serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
@@ -53,7 +53,7 @@ def functional_config(model: Functional) -> dict[str, Any]:
 
 
 def _in_creation_order(layer: Operation, calls: list[SymbolicCall]) -> list[SymbolicCall]:
-    order = {id(call): index for index, call in enumerate(layer._hb_inbound)}
+    order = {id(call): index for index, call in enumerate(inbound_calls(layer))}
     return sorted(calls, key=lambda call: order.get(id(call), 0))
 
 

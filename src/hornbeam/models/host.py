@@ -16,6 +16,7 @@ from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_stri
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.layers import InputLayer, Layer
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.check_inputs import shape_hint
 from hornbeam.training.host_inputs import HostInputs
 
@@ -29,7 +30,7 @@ CHUNK = 2048
 
 def host_layers(layer: object) -> list[Layer]:
     """List those of a layer, and of the layers inside of it, that work on the host."""
-    parts = layer._flatten_layers() if isinstance(layer, Layer) else ()
+    parts = flatten_layers(layer) if isinstance(layer, Layer) else ()
     return [part for part in parts if getattr(part, "on_host", False)]
 
 

@@ -16,6 +16,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers import Layer
 from hornbeam.layers.context import layer_call_hook
 from hornbeam.layers.quantization.products import ProductLayer
+from hornbeam.layers.tracking import sublayers
+from hornbeam.layers.weights import flatten_layers, own_weights
 from hornbeam.quantizers.awq import awq
 from hornbeam.quantizers.configs import AWQConfig, CalibratedConfig, GPTQConfig, QuantizationConfig
 from hornbeam.quantizers.gptq import Rounded, gptq
@@ -42,13 +44,13 @@ def quantize_model(
         _calibrate(model, config, filters)
         return
     floats = []
-    for layer in model._flatten_layers(include_self=False):
-        if layer._hb_sublayers() or not _passes(layer, filters):
+    for layer in flatten_layers(model, include_self=False):
+        if sublayers(layer) or not _passes(layer, filters):
             continue
         try:
             layer.quantize(mode, config=config, type_check=type_check)
         except NotImplementedError:
-            if any(len(weight.shape) > 1 for weight in layer._own_weights()):
+            if any(len(weight.shape) > 1 for weight in own_weights(layer)):
                 floats.append(layer)
     if floats:
         names = ", ".join(layer.describe() for layer in floats[:5])
@@ -112,7 +114,7 @@ def _calibrate(model: Network, config: CalibratedConfig, filters: Filters) -> No
     for block in blocks:
         layers = [
             layer
-            for layer in block._flatten_layers()
+            for layer in flatten_layers(block)
             if isinstance(layer, ProductLayer)
             and "_keras_module" in type(layer).__dict__
             and layer._is_matrix_product()

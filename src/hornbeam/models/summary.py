@@ -27,6 +27,8 @@ from hornbeam.ir.primitive import node_cost
 from hornbeam.ir.types import TensorType, itemsize
 from hornbeam.layers import InputLayer
 from hornbeam.layers.context import layer_call_hook
+from hornbeam.layers.shapes import build_shapes
+from hornbeam.layers.tracking import sublayers
 from hornbeam.models.receptive_field import NO_POSITIONS, ReceptiveFields, calls_of
 
 if TYPE_CHECKING:
@@ -156,8 +158,8 @@ def _sample(model: Network) -> tuple[int, list[Any], dict[str, Any]] | None:
     inputs = model._compiled_inputs()
     if inputs is not None:
         args, kwargs = [tree.map_structure(lambda x: (x.shape, x.dtype), inputs)], {}
-    elif model._build_shapes is not None:
-        shapes = {name.removesuffix("_shape"): shape for name, shape in model._build_shapes.shapes.items()}
+    elif built_for := build_shapes(model):
+        shapes = {name.removesuffix("_shape"): shape for name, shape in built_for.items()}
         dtype = model.compute_dtype
         specs = {name: tree.map_shape_structure(lambda s: (s, dtype), s) for name, s in shapes.items()}
         first, *_ = specs
@@ -229,7 +231,7 @@ def _trained(layer: Layer) -> str:
 
 
 def _has_frozen_parts(layer: Layer) -> bool:
-    parts = [part for part in layer._hb_sublayers() if getattr(part, "weights", ())]
+    parts = [part for part in sublayers(layer) if getattr(part, "weights", ())]
     return any(not part.trainable or _has_frozen_parts(part) for part in parts)
 
 

@@ -41,7 +41,7 @@ class Updates(VariableTracer):
     def read(self, variable: Variable) -> Node:
         if variable in self.held:
             return self.held[variable]
-        return variable._node if self._outer is None else self._outer.read(variable)
+        return self.read_outside(variable)
 
     def assign(self, variable: Variable, node: Node) -> None:
         self.held[variable] = node

@@ -16,11 +16,13 @@ from hornbeam.evaluation.comparison import CANNOT_TELL, Comparison, compare
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.layers import Layer
 from hornbeam.layers.quantization.quantizable import is_quantizable
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.models import Functional, Model, Sequential, clone_model
 from hornbeam.quantization.scales import input_scales
 from hornbeam.quantization.selection import FORMS, Selection, folded_weights, select
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import make_data
+from hornbeam.training.steps import host_part, training_state
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -185,7 +187,7 @@ def _check(model: Any, validation_data: Any) -> None:
 
 def _batches(model: Any, data: Any, batch_size: int | None) -> Iterator[Any]:
     """Yield the inputs of the data in batches."""
-    source = make_data(data, None, None, batch_size, "predict", run_host_layers=model._run_host_layers)
+    source = make_data(data, None, None, batch_size, "predict", run_host_layers=host_part(model))
     if isinstance(source, ArrayData):
         for part in source.epoch(None):
             for rows in part:
@@ -223,7 +225,7 @@ def _converted(
         copy.set_weights(layer.get_weights())
         if layer in selection.reasons:
             forms[layer.path] = _quantized_inside(copy) or f"float32: {selection.reasons[layer]}"
-    clone._hb_trainer.forget_steps()
+    training_state(clone).forget_steps()
     return clone, forms
 
 
@@ -233,7 +235,7 @@ def _without(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _quantized_inside(layer: Layer) -> str:
     """Quantize the layers in `layer`, or itself, as `model.quantize` does; "" if none can be."""
-    parts = [part for part in layer._flatten_layers() if is_quantizable(part) and not part._is_quantized]
+    parts = [part for part in flatten_layers(layer) if is_quantizable(part) and not part._is_quantized]
     floats = []
     for part in parts:
         try:

@@ -11,6 +11,7 @@ from hornbeam.core.variable import allocation_budget
 from hornbeam.errors import AllocationError, ModelFileError, UnknownObjectError, WorkLimitError
 from hornbeam.ir.limits import work_limit
 from hornbeam.layers.context import shapes_only
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.saving.files import how_to_raise, parse_json
 
 # Operations allowed while the model is built, besides one for every byte of the config.
@@ -80,7 +81,7 @@ def check_names(path: str, config: dict[str, Any], custom_objects: Mapping[str, 
 
 def has_weights(model: Any) -> bool:
     """Return whether a model is built; one that is never called itself is, if all of its layers are."""
-    layers = model._flatten_layers(include_self=False)
+    layers = flatten_layers(model, include_self=False)
     return model.built or (bool(layers) and all(layer.built for layer in layers))
 
 

@@ -11,6 +11,7 @@ from hornbeam._internal.naming import to_snake_case
 from hornbeam._internal.origin import is_own
 from hornbeam.errors import ModelFileError
 from hornbeam.layers import Layer
+from hornbeam.layers.weights import own_weights
 from hornbeam.optimizers import Optimizer
 from hornbeam.random import SeedGenerator
 
@@ -160,7 +161,7 @@ def complete_parts(model: Network, skip: Sequence[Any] = (), merged: bool = True
     """List `saved_parts`. Raises ValueError if a weight of the model is in none of them."""
     parts = list(saved_parts(model, skip, merged))
     known = {id(variable) for part in (*parts, *skip) for variable in part.variables}
-    known |= {id(v) for part in parts if part.layer is not None for v in part.layer._own_weights()}
+    known |= {id(v) for part in parts if part.layer is not None for v in own_weights(part.layer)}
     lost = [variable.path for variable in model.weights if id(variable) not in known]
     if lost:
         raise ValueError(

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.saving.archive import load_model, save_model
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def packed(model: Model) -> tuple[bytes, dict[str, type]]:
     """Return the bytes of the model's file, and the custom classes of its layers."""
-    custom = {type(layer) for layer in model._flatten_layers() if "_keras_module" not in vars(type(layer))}
+    custom = {type(layer) for layer in flatten_layers(model) if "_keras_module" not in vars(type(layer))}
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.keras")
         save_model(model, path)

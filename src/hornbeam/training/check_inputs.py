@@ -12,6 +12,7 @@ from hornbeam._internal import warning_policy
 from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.warn import warn_user
+from hornbeam.core.operation import inbound_calls
 from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.training.sparse_rows import SparseRows
@@ -118,7 +119,7 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
                 )
     by_symbol = {id(tensor): array for array, tensor in zip(arrays, symbols, strict=True)}
     for layer in layers:
-        for tensor in {id(x) for call in layer._hb_inbound for x in call.inputs} & set(by_symbol):
+        for tensor in {id(x) for call in inbound_calls(layer) for x in call.inputs} & set(by_symbol):
             check_values(layer, by_symbol[tensor])
 
 

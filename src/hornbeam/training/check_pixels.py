@@ -10,6 +10,8 @@ import numpy as np
 
 from hornbeam import layers
 from hornbeam.ir.node import Node
+from hornbeam.layers.shapes import build_shapes
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.fit_facts import FitFacts, input_arrays, some_samples
 
@@ -26,8 +28,8 @@ def check_channels(facts: FitFacts) -> Iterator[str]:
         sizes = x.shape[1:]
         if len(sizes) != 3 or sizes[0] not in (1, 3, 4) or sizes[1] != sizes[2] or sizes[2] <= 4:
             continue
-        for layer in facts.model._flatten_layers():
-            shapes = layer._build_shapes.shapes.values() if layer._build_shapes is not None else ()
+        for layer in flatten_layers(facts.model):
+            shapes = build_shapes(layer).values()
             read = any(isinstance(shape, tuple) and tuple(shape[1:]) == sizes for shape in shapes)
             if read and getattr(layer, "data_format", None) == "channels_last":
                 yield (
@@ -63,7 +65,7 @@ def check_scale(facts: FitFacts) -> Iterator[str]:
 
 def check_scaled_twice(facts: FitFacts) -> Iterator[str]:
     """Pixels from 0 to 1 for a model that divides them itself."""
-    for layer in facts.model._flatten_layers():
+    for layer in flatten_layers(facts.model):
         if type(layer) is not layers.Rescaling or not isinstance(layer.scale, float) or layer.scale > 1 / 100:
             continue
         for x in input_arrays(facts):
@@ -84,7 +86,7 @@ def check_scaled_twice(facts: FitFacts) -> Iterator[str]:
 
 def check_adapted(facts: FitFacts) -> Iterator[str]:
     """A `Normalization` that has seen no data."""
-    for layer in facts.model._flatten_layers():
+    for layer in flatten_layers(facts.model):
         if type(layer) is not layers.Normalization or layer.input_mean is not None or not layer.built:
             continue
         if not np.any(layer.adapt_mean.numpy()) and np.all(np.asarray(layer.adapt_variance.numpy()) == 1):
@@ -120,7 +122,7 @@ def _is_large(x: np.ndarray) -> bool:
 
 def _is_normalized(facts: FitFacts) -> bool:
     """True if a layer of the model normalizes what it reads, wherever it is."""
-    return any("Normalization" in type(layer).__name__ for layer in facts.model._flatten_layers())
+    return any("Normalization" in type(layer).__name__ for layer in flatten_layers(facts.model))
 
 
 _MOVES = ("convert", "reshape", "broadcast", "transpose", "pad")

@@ -12,6 +12,8 @@ from hornbeam import activations, layers
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.data.splits.split import class_ids
+from hornbeam.layers.shapes import build_shapes
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.fit_facts import FitFacts
 from hornbeam.training.steps import Steps
@@ -154,8 +156,8 @@ def check_single_samples(facts: FitFacts) -> Iterator[str]:
     """Batches of one sample, over which a batch normalization has no variance."""
     if facts.data.batch_size != 1:
         return
-    for layer in facts.model._flatten_layers():
-        shapes = layer._build_shapes.shapes.values() if layer._build_shapes is not None else ()
+    for layer in flatten_layers(facts.model):
+        shapes = build_shapes(layer).values()
         if type(layer) is layers.BatchNormalization and any(len(shape) == 2 for shape in shapes):
             yield (
                 f"{facts.where}: layer {layer.path!r} normalizes over batches of one sample, which makes all "

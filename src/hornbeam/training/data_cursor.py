@@ -27,12 +27,12 @@ class DataCursor:
 
     def __init__(self, source: Any = None) -> None:
         self.consumed = 0
-        self._source = source if hasattr(source, "_orders") else None
+        self.source = source if hasattr(source, "_orders") else None
         self._passes: list[_Pass] = []
 
     def begin_pass(self, first: int | None = None) -> None:
         """Begin a pass after `first` batches, by default those that were consumed."""
-        orders = None if self._source is None else self._source._orders()
+        orders = None if self.source is None else self.source._orders()
         self._passes.append(_Pass(self.consumed if first is None else first, random_state(), orders))
         # One may begin ahead of its use: two are enough, and one more for the pass before.
         del self._passes[:-3]
@@ -53,14 +53,14 @@ class DataCursor:
         ahead.
         """
         position = self._position(at_end, produced)
-        lengths = [] if self._source is None else self._source._shard_lengths()
+        lengths = [] if self.source is None else self.source._shard_lengths()
         return {**position, "lengths": lengths} if lengths else position
 
     def _position(self, at_end: bool, produced: int | None) -> dict[str, Any]:
         begun = [p for p in self._passes if p.first <= self.consumed]
         ahead = len(begun) < len(self._passes) or (produced is not None and produced > self.consumed)
         if not begun or (at_end and not ahead):
-            return {"taken": None, "orders": None if self._source is None else self._source._orders()}
+            return {"taken": None, "orders": None if self.source is None else self.source._orders()}
         return {
             "taken": self.consumed - begun[-1].first,
             "random": begun[-1].random,
@@ -75,10 +75,10 @@ class DataCursor:
         Returns how many of its batches to skip, None if no pass has begun.
         """
         self.reset()
-        if self._source is not None and position["orders"] is not None:
-            self._source._set_orders(position["orders"])
-        if self._source is not None and "lengths" in position:
-            self._source._set_shard_lengths(position["lengths"])
+        if self.source is not None and position["orders"] is not None:
+            self.source._set_orders(position["orders"])
+        if self.source is not None and "lengths" in position:
+            self.source._set_shard_lengths(position["lengths"])
         if position["taken"] is None:
             return None
         set_random_state(position["random"])

@@ -182,7 +182,7 @@ def _output_axis(x: Node) -> int | None:
 
 
 def _size(node: Node) -> int:
-    return node._single().size
+    return node.tensor_type().size
 
 
 def _plus(x: Node, vector: Node) -> Node:

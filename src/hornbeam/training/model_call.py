@@ -21,6 +21,7 @@ from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
 from hornbeam.layers.context import current_call_hook, current_context
 from hornbeam.layers.tracking import Tracked
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.steps import Steps, training_state
 
@@ -74,7 +75,7 @@ def call_as_one_node(model: Steps, x: Tree) -> Tree:
 
 def _trace(model: Steps, x: Tree) -> ModelCall | None:
     """Trace the model on arrays like `x`. Returns None if one node cannot represent it."""
-    layers = model._flatten_layers()
+    layers = flatten_layers(model)
     if any(getattr(layer, "on_host", False) for layer in layers):
         return None
     if not all(_is_ours(layer) for layer in layers) or (type(x) is Tensor and x._keras_mask is not None):

@@ -14,7 +14,7 @@ from hornbeam.engines import current_engine
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.bounded import Bounded
 from hornbeam.training.sources import is_stream, make_data
-from hornbeam.training.steps import Steps, training_state
+from hornbeam.training.steps import Steps, host_part, training_state
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -47,7 +47,7 @@ def profile_model(model: Steps, x: Tree, y: Tree, batch_size: int, steps: int) -
     steps = check_int("steps", steps, 1)
     if is_stream(x):
         raise ValueError("profile() takes arrays in memory: give it one batch of what the data gives")
-    data = make_data(x, y, None, batch_size, "profile", run_host_layers=model._run_host_layers, steps=steps)
+    data = make_data(x, y, None, batch_size, "profile", run_host_layers=host_part(model), steps=steps)
     assert isinstance(data, ArrayData)
     if training_state(model).run_eagerly:
         raise ValueError("profile() measures compiled steps, and run_eagerly=True runs them line by line")

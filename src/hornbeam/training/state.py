@@ -24,7 +24,7 @@ from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.packing import Batch, Signature
 from hornbeam.training.stateless_step import StatelessStep, is_stateless
 from hornbeam.training.step import EagerStep, Predictor, Step
-from hornbeam.training.steps import Steps
+from hornbeam.training.steps import Steps, check_model_inputs
 from hornbeam.training.trainable_at_compile import trainable_as_compiled
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class TrainingState:
             with self.tracing:
                 predictor = self.predictors.get(key)
                 if predictor is None:
-                    self.model._check_inputs(batch.x)
+                    check_model_inputs(self.model, batch.x)
                     signature = global_signature(batch.signature(), engine)
                     predict = self.model.predict_step
                     predictor = Predictor(predict, signature, engine, self.weight_cache)
@@ -166,12 +166,12 @@ class TrainingState:
     def check_x_and_y(self, x: Tree, y: Tree) -> None:
         """Compare the inputs with the model's, and say so if the targets would fit in their place."""
         try:
-            self.model._check_inputs(x, values=True)
+            check_model_inputs(self.model, x, values=True)
         except ShapeError as error:
             try:
                 if not isinstance(y, np.ndarray):
                     raise error
-                self.model._check_inputs(y)
+                check_model_inputs(self.model, y)
             except ValueError:
                 raise error from None
             raise ShapeError(f"{error}. y has this shape: are x and y swapped?") from None

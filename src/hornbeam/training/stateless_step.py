@@ -11,6 +11,7 @@ from hornbeam.core.dispatch import host_tracing
 from hornbeam.core.jit import trace_for
 from hornbeam.core.variable import Variable, eager_scope, set_buffers
 from hornbeam.engines import Engine
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.packing import Batch, Signature, unpack_x_y_sample_weight
 from hornbeam.training.steps import Steps, training_state
 
@@ -71,7 +72,7 @@ class StatelessStep:
             return y_pred
 
         metrics = training_state(model).metrics
-        is_built = all(layer.built for layer in model._flatten_layers())
+        is_built = all(layer.built for layer in flatten_layers(model))
         if not is_built or (metrics is not None and metrics.outputs is None):
             trace_for(self._engine, visit, [signature.packed])
         if self._is_training and model.optimizer is not None:

@@ -16,7 +16,7 @@ from hornbeam.layers.network import Network
 from hornbeam.layers.stateless import pair_values
 from hornbeam.training.check_inputs import check_inputs
 from hornbeam.training.compile_config import describe, merged_results
-from hornbeam.training.host_inputs import HostInputs
+from hornbeam.training.host_inputs import HostInputs, RunHostLayers
 from hornbeam.training.packing import unpack_x_y_sample_weight
 
 if TYPE_CHECKING:
@@ -205,3 +205,13 @@ def training_state(model: Steps) -> TrainingState:
 
 def _batch_size(x: Tree) -> int:
     return next(part for part in tree.flatten(x) if part is not None).shape[0]
+
+
+def host_part(model: Steps) -> RunHostLayers:
+    """Return the function that runs the layers of a model that work on the host, if it has any."""
+    return model._run_host_layers
+
+
+def check_model_inputs(model: Steps, x: Tree, values: bool = False) -> None:
+    """Compare data with a model's inputs, if they are known; with `values`, with what layers accept."""
+    model._check_inputs(x, values)

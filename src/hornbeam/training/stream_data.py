@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hornbeam.data import INFINITE_CARDINALITY, Dataset
+from hornbeam.data.pipeline.memory import stage_of
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
 from hornbeam.engines import mesh_scope
 from hornbeam.training.check_inputs import check_finite
@@ -73,7 +74,7 @@ class StreamData:
         """Return the numbers of samples of a pass and of a batch, where a Dataset declares both."""
         if not isinstance(self.source, Dataset):
             return None, None
-        return self.source._stage.samples_and_batch_size()
+        return stage_of(self.source).samples_and_batch_size()
 
     def _start(self, first: int = 0) -> Iterator[Any]:
         """Begin a pass, of a Dataset at batch `first`."""
@@ -81,7 +82,7 @@ class StreamData:
         if isinstance(self.source, PyDataset):
             return self.source._batches(self.shuffle)
         if isinstance(self.source, Dataset):
-            return self.source._stage.run_from(first)
+            return stage_of(self.source).run_from(first)
         if hasattr(self.source, "as_numpy_iterator"):  # TensorFlow's
             return self.source.as_numpy_iterator()
         return iter(self.source)

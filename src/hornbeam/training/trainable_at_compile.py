@@ -7,15 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from hornbeam._internal import warning_policy
+from hornbeam.layers.weights import flatten_layers, set_own_trainable
+from hornbeam.training.steps import training_state
 
 
 def changed_layers(model: Any) -> list[Any]:
     """Return the layers with weights whose `trainable` is another than at `compile()`."""
-    before = model._hb_trainer.trainable
+    before = training_state(model).trainable
     return [
         layer
-        for layer in model._flatten_layers()
-        if layer in before and before[layer] != layer._trainable and layer.weights
+        for layer in flatten_layers(model)
+        if layer in before and before[layer] != layer.trainable and layer.weights
     ]
 
 
@@ -30,18 +32,18 @@ def trainable_as_compiled(model: Any) -> Iterator[None]:
     if not keeps_compiled(model):
         yield
         return
-    before = model._hb_trainer.trainable
-    changed = {layer: layer._trainable for layer in model._flatten_layers() if layer in before}
+    before = training_state(model).trainable
+    changed = {layer: layer.trainable for layer in flatten_layers(model) if layer in before}
     for layer in changed:
-        layer._set_own_trainable(before[layer])
+        set_own_trainable(layer, before[layer])
     try:
         yield
     finally:
         for layer, value in changed.items():
-            layer._set_own_trainable(value)
+            set_own_trainable(layer, value)
 
 
 def accept_trainable(model: Any) -> None:
     """Make the present `trainable` of the layers those of `compile()`: a training itself changed them."""
-    for layer in model._flatten_layers():
-        model._hb_trainer.trainable[layer] = layer._trainable
+    for layer in flatten_layers(model):
+        training_state(model).trainable[layer] = layer.trainable

@@ -45,7 +45,7 @@ from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.signals import check_interrupts, handled_interrupts
 from hornbeam.training.sources import Data, make_data, make_validation, split
 from hornbeam.training.state import TrainingState
-from hornbeam.training.steps import Steps
+from hornbeam.training.steps import Steps, check_model_inputs, host_part
 from hornbeam.training.stream_data import EMPTY, StreamData
 
 if TYPE_CHECKING:
@@ -83,9 +83,9 @@ class Trainer(TrainingState):
     ) -> dict[str, Any]:
         """Run one step on arrays. Returns its logs."""
         self.model.reset_metrics()
-        batch = make_batch(self.model._run_host_layers(x), y, sample_weight, class_weight)
+        batch = make_batch(host_part(self.model)(x), y, sample_weight, class_weight)
         if type(self.model).train_step is Steps.train_step:
-            self.model._check_inputs(batch.x)
+            check_model_inputs(self.model, batch.x)
         return as_floats(self.compiled_step(mode, batch.signature()).run(batch))
 
     def results(self, logs: dict[str, Any], return_dict: bool) -> Tree:
@@ -148,7 +148,7 @@ class Trainer(TrainingState):
         self, settings: FitSettings, x: Tree, y: Tree, sample_weight: Tree, validation_data: DataLike
     ) -> tuple[Data, Data | None, str]:
         """Convert and check the data, and trace the steps for them. Also returns a sentence about a split."""
-        run_host_layers = self.model._run_host_layers
+        run_host_layers = host_part(self.model)
         size, class_weight = settings.batch_size, settings.class_weight
         data = make_data(
             x,
@@ -295,7 +295,7 @@ class Trainer(TrainingState):
         verbose = resolve_verbose(verbose)
         steps = check_arguments.check_steps("steps", steps)
         x, y, sample_weight, sealed = unsealed(x, y, sample_weight, self.run is not None)
-        run_host_layers = self.model._run_host_layers
+        run_host_layers = host_part(self.model)
         data = make_data(
             x, y, sample_weight, batch_size, "evaluate", run_host_layers=run_host_layers, steps=steps
         )
@@ -346,7 +346,7 @@ class Trainer(TrainingState):
         verbose = resolve_verbose(verbose)
         steps = check_arguments.check_steps("steps", steps)
         data = make_data(
-            x, None, None, batch_size, "predict", run_host_layers=self.model._run_host_layers, steps=steps
+            x, None, None, batch_size, "predict", run_host_layers=host_part(self.model), steps=steps
         )
         steps = check_arguments.limit_steps("steps", steps, data, self.steps_per_execution)
         count = steps if steps is not None else data.steps

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam.layers import Layer
+from hornbeam.layers.tracking import own_variables
+from hornbeam.layers.weights import flatten_layers
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -89,7 +91,7 @@ def layerwise_decay(model: Model, decay: float) -> dict[str, float]:
     if not 0 < check_number("decay", decay) <= 1:
         raise ValueError(f"decay must be a number in (0, 1], got {decay!r}")
     layers = layers_with_weights(model)
-    names = [layer.name for layer in model._flatten_layers()]
+    names = [layer.name for layer in flatten_layers(model)]
     # A path may begin with the name of the model, which a loaded one does not have there.
     keys = [layer.name if names.count(layer.name) == 1 else layer.path for layer in layers]
     return {key: float(decay) ** (len(layers) - 1 - index) for index, key in enumerate(keys)}
@@ -102,14 +104,14 @@ def layers_with_weights(model: Model) -> list[Layer]:
             f"model {model.name!r} is not built, so that its weights are not known: begin it with an Input, "
             "or call it on a batch of data"
         )
-    return [layer for layer in model._flatten_layers() if any(layer._own_variables().values())]
+    return [layer for layer in flatten_layers(model) if any(own_variables(layer).values())]
 
 
 def layers_named(model: Model, layers: Iterable[Layer | str]) -> list[Layer]:
     """Return layers of a model by their names or paths. Raises ValueError for one that it does not have."""
     if isinstance(layers, (str, Layer)):
         layers = [layers]
-    own: list[Layer] = model._flatten_layers()
+    own: list[Layer] = flatten_layers(model)
     result: list[Layer] = []
     for wanted in layers:
         if isinstance(wanted, str):
@@ -142,9 +144,9 @@ def set_trainable(model: Model, layers: Iterable[Layer], value: bool) -> None:
     """Set `trainable` of layers. A container of a layer that is trained becomes trainable, too."""
     for layer in layers:
         layer.trainable = value
-        for container in model._flatten_layers() if value else ():
+        for container in flatten_layers(model) if value else ():
             # One with weights of its own would begin to train these.
-            if not container._own_variables() and layer in container._flatten_layers(include_self=False):
+            if not own_variables(container) and layer in flatten_layers(container, include_self=False):
                 container._trainable = True
 
 

@@ -9,6 +9,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.core.variable import Variable
 from hornbeam.distribution.processes import say
 from hornbeam.layers import Layer
+from hornbeam.layers.weights import flatten_layers, set_own_trainable
 from hornbeam.training.callbacks.base import Callback, Logs, rated_optimizers
 from hornbeam.training.checkpoint_schema import list_of, natural
 from hornbeam.training.trainable_at_compile import accept_trainable
@@ -65,7 +66,7 @@ class GradualUnfreezing(Callback):
     @property
     def layers(self) -> list[list[int]]:
         """Layers of each group, by their numbers among all layers of the model."""
-        numbers = {layer: number for number, layer in enumerate(self.model._flatten_layers())}
+        numbers = {layer: number for number, layer in enumerate(flatten_layers(self.model))}
         return [[numbers[layer] for layer in group] for group in self._groups]
 
     @property
@@ -75,7 +76,7 @@ class GradualUnfreezing(Callback):
 
     def set_state(self, state: dict[str, Any]) -> None:
         self.epochs_done, self.joined = state["epochs_done"], state["joined"]
-        every: list[Layer] = self.model._flatten_layers()
+        every: list[Layer] = flatten_layers(self.model)
         self._groups = [[every[number] for number in numbers] for numbers in state["layers"]]
         for index, group in enumerate(self._groups):
             self._set_trainable(group, index < self.joined)
@@ -86,11 +87,11 @@ class GradualUnfreezing(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epochs_done = self.joined = 0
         if self.groups is None:
-            frozen = [layer for layer in layers_with_weights(self.model) if not layer._trainable]
+            frozen = [layer for layer in layers_with_weights(self.model) if not layer.trainable]
             self._groups = [[layer] for layer in reversed(frozen)]
         else:
             self._groups = [layers_named(self.model, group) for group in self.groups]
-        if all(layer._trainable for group in self._groups for layer in group):
+        if all(layer.trainable for group in self._groups for layer in group):
             raise ValueError(
                 f"GradualUnfreezing: no layer of model {self.model.name!r} is frozen that it could unfreeze. "
                 "Freeze some before compile(), as in hornbeam.transfer.freeze(model, except_last=1)"
@@ -100,11 +101,11 @@ class GradualUnfreezing(Callback):
 
     def _weights_at_the_end(self) -> list[Variable]:
         """Return the weights that are trained when all groups have joined."""
-        before = {layer: layer._trainable for layer in self.model._flatten_layers()}
+        before = {layer: layer.trainable for layer in flatten_layers(self.model)}
         set_trainable(self.model, [layer for group in self._groups for layer in group], True)
         weights = self.model.trainable_variables
         for layer, value in before.items():
-            layer._set_own_trainable(value)
+            set_own_trainable(layer, value)
         return weights
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

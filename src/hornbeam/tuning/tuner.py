@@ -20,6 +20,7 @@ from hornbeam.models import Model
 from hornbeam.training.callbacks.added import added_callbacks
 from hornbeam.training.callbacks.base import Callback
 from hornbeam.training.callbacks.monitor import EarlyStopping
+from hornbeam.training.steps import training_state
 from hornbeam.tuning.confirmation import Confirmation, PairedRuns, standard_error
 from hornbeam.tuning.hyperparameters import HyperParameters, Parameter, Value, grid
 from hornbeam.tuning.loop import Trials
@@ -339,7 +340,7 @@ class _ModelTrainer:
         model = self._build(hp)
         if not isinstance(model, Model):
             raise TypeError(f"tune(): build must return a model, got {brief(model)}")
-        model._hb_trainer.require_compiled("tune")
+        training_state(model).require_compiled("tune")
         return model
 
     def _fitted(self, hp: HyperParameters, seed: int) -> tuple[Model, list[Callback]]:

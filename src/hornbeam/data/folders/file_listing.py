@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam._internal.typing import Tree
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
+from hornbeam.data.pipeline.memory import stage_of
 from hornbeam.data.pipeline.prefetch import resolve_workers
 from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import IgnoreErrors, Map
@@ -170,7 +171,7 @@ class FileFilter(NamedTuple):
         def load(element: Tree) -> Tree:
             return read(element) if labels is None else (read(element[0]), element[1])
 
-        stage = Map(rows._stage, load, resolve_workers(AUTOTUNE), raw=True)
+        stage = Map(stage_of(rows), load, resolve_workers(AUTOTUNE), raw=True)
         dataset = finish(Dataset(IgnoreErrors(stage, True, len(paths) // 10) if skip_unreadable else stage))
         dataset.class_names = files.class_names
         dataset.file_paths = files.paths

@@ -11,6 +11,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.data import elements as e
 from hornbeam.data.folders.file_listing import check_format
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
+from hornbeam.data.pipeline.memory import stage_of
 from hornbeam.data.pipeline.stages import Slices
 from hornbeam.data.pipeline.transforms import Map
 from hornbeam.ir.types import ShapeError
@@ -91,7 +92,7 @@ def timeseries_dataset_from_array(
         positions = positions.shuffle(len(starts), make_default_seed() if seed is None else seed)
     if batch_size is not None:
         positions = positions.batch(batch_size)
-    return Dataset(Map(positions._stage, windows, 1, raw=True)).prefetch(AUTOTUNE)
+    return Dataset(Map(stage_of(positions), windows, 1, raw=True)).prefetch(AUTOTUNE)
 
 
 def _check_step(name: str, value: int, steps: int) -> int:

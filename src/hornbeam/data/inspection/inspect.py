@@ -19,6 +19,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.advice import Advice, advice_for
 from hornbeam.data.inspection.statistics import Summary, looks_like_images, summarize
 from hornbeam.data.pipeline.dataset import Dataset
+from hornbeam.data.pipeline.memory import stage_of
 from hornbeam.data.pipeline.stages import Prefetch, Stage
 from hornbeam.data.pipeline.transforms import Batch, Map
 from hornbeam.data.samples import as_samples, check_same_count, named_arrays
@@ -185,7 +186,7 @@ def look(
 
 def _read_dataset(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
     """Return the first samples of a Dataset as arrays, and a note if those are not all."""
-    batched = batch_size_of(dataset) is not None or _has_batches(dataset._stage)
+    batched = batch_size_of(dataset) is not None or _has_batches(stage_of(dataset))
     rows = _first_elements(dataset.unbatch() if batched else dataset, limit)
     if not batched and _are_batches(rows):
         rows = _first_elements(dataset.unbatch(), limit)
@@ -200,7 +201,7 @@ def _read_dataset(dataset: Dataset, limit: int) -> tuple[Any, Any, str]:
 
 
 def _first_elements(dataset: Dataset, limit: int) -> list[Any]:
-    return list(itertools.islice(dataset._stage.run(), limit + 1))
+    return list(itertools.islice(dataset.as_numpy_iterator(), limit + 1))
 
 
 def _has_batches(stage: Stage) -> bool:

@@ -19,6 +19,7 @@ from hornbeam.data.inspection.scaling import find_scaling_leaks
 from hornbeam.data.samples import as_samples, count_samples, is_table, named_arrays
 from hornbeam.data.splits.sealed import Sealed
 from hornbeam.data.splits.split import NAMES, Split
+from hornbeam.layers.weights import flatten_layers
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree
@@ -235,7 +236,7 @@ def adapted_layers(layers: Any) -> list[Any]:
         return adapted_layers(list(layers.preprocessors.values()))
     if not hasattr(layers, "_flatten_layers"):
         raise ValueError(f"layers must be layers or models, got {type(layers).__name__}")
-    return [layer for layer in layers._flatten_layers() if getattr(layer, "_adapted_on", None) is not None]
+    return [layer for layer in flatten_layers(layers) if getattr(layer, "_adapted_on", None) is not None]
 
 
 def count_fitted_on(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hornbeam._internal.typing import Tree
 from hornbeam.data import elements as e
 from hornbeam.data.pipeline.dataset import Dataset
-from hornbeam.data.pipeline.stages import Prefetch, Repeat
+from hornbeam.data.pipeline.stages import Prefetch, Repeat, Stage
 from hornbeam.data.pipeline.transforms import Batch
 
 
@@ -22,9 +22,14 @@ class InMemoryRows(NamedTuple):
     endless: bool
 
 
+def stage_of(dataset: Dataset) -> Stage:
+    """Return the last stage of a dataset's pipeline, which runs the others."""
+    return dataset._stage
+
+
 def as_in_memory_rows(dataset: Dataset) -> InMemoryRows | None:
     """Return the arrays behind `from_tensor_slices(...).shuffle(...).batch(...)` and the like, else None."""
-    stage, endless = dataset._stage, False
+    stage, endless = stage_of(dataset), False
     while isinstance(stage, Prefetch) or (isinstance(stage, Repeat) and stage.times is None):
         endless = endless or isinstance(stage, Repeat)
         stage = stage.source

@@ -162,7 +162,7 @@ class Interleave(MapBase):
             raise TypeError(
                 f"{self.name} needs a function that returns a Dataset, got {type(dataset).__name__}"
             )
-        return dataset._stage.run()
+        return dataset.as_numpy_iterator()
 
     def run(self) -> Iterator[Any]:
         waiting = map(functools.partial(self.open_run, self.new_pass()), enumerate(self.source.run()))

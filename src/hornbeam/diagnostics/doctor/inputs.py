@@ -12,6 +12,7 @@ from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 from hornbeam.training.array_data import ArrayData, TableData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
+from hornbeam.training.steps import training_state
 
 check = Checks()
 
@@ -175,7 +176,7 @@ def imbalance(trace: TrainingTrace) -> Evidence | None:
     labels = trace.labels
     if labels is None or trace.weighted or "focal" in loss_function_name(trace.loss):
         return None
-    metrics = trace.model._hb_trainer.metrics
+    metrics = training_state(trace.model).metrics
     names = [metric.name.lower() for metric in (metrics.metrics if metrics is not None else [])]
     if any(part in name for name in names for part in _NOTICED):
         return None
@@ -219,5 +220,5 @@ def sorted_labels(trace: TrainingTrace) -> Evidence | None:
 
 def _keeps_order(data: Any) -> bool:
     """Return whether a Dataset does not shuffle its rows: then reading its order changes no state."""
-    source = data.cursor._source
+    source = data.cursor.source
     return source is not None and not source._orders()

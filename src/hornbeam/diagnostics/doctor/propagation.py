@@ -9,6 +9,8 @@ import numpy as np
 from hornbeam.diagnostics.doctor.findings import Checks, Evidence, listed
 from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot, Snapshot, WeightSnapshot
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
+from hornbeam.layers.tracking import sublayers
+from hornbeam.training.steps import training_state
 
 check = Checks()
 
@@ -28,7 +30,7 @@ def _hidden(snapshot: Snapshot) -> list[LayerSnapshot]:
     return [
         layer
         for layer in snapshot.layers
-        if not layer.layer._hb_sublayers() and layer.path not in returned and layer.high is not None
+        if not sublayers(layer.layer) and layer.path not in returned and layer.high is not None
     ]
 
 
@@ -73,9 +75,7 @@ def exploding_gradients(trace: TrainingTrace) -> Evidence | None:
 
 def _growing(snapshot: Snapshot) -> Evidence | None:
     """Return evidence of activations in a new network that grow by a thousand from layer to layer."""
-    layers = [
-        layer for layer in snapshot.layers if layer.high is not None and not layer.layer._hb_sublayers()
-    ]
+    layers = [layer for layer in snapshot.layers if layer.high is not None and not sublayers(layer.layer)]
     layers = [layer for layer in layers if layer.rms > 0]
     if len(layers) < 3:
         return None
@@ -126,7 +126,7 @@ def bad_start(trace: TrainingTrace) -> Evidence | None:
 def constant_output(trace: TrainingTrace) -> Evidence | None:
     snapshot = trace.snapshots[-1]
     for layer in snapshot.layers:
-        if layer.high is None or layer.samples < 4 or not layer.inputs or layer.layer._hb_sublayers():
+        if layer.high is None or layer.samples < 4 or not layer.inputs or sublayers(layer.layer):
             continue
         source = layer.inputs[0]
         fed = snapshot.layers[source] if source is not None else None
@@ -161,7 +161,7 @@ def dead_units(trace: TrainingTrace) -> Evidence | None:
     snapshots = trace.snapshots[-2:]
     affected = []
     for number, layer in enumerate(snapshots[-1].layers):
-        if layer.kind != "relu" or layer.high is None or layer.layer._hb_sublayers() or len(layer.dead) < 8:
+        if layer.kind != "relu" or layer.high is None or sublayers(layer.layer) or len(layer.dead) < 8:
             continue
         dead = layer.dead
         if len(snapshots) == 2 and snapshots[0].layers[number].path == layer.path:
@@ -293,7 +293,7 @@ def _last_kernels(trace: TrainingTrace) -> set[str]:
     snapshots = trace.snapshots[-1].layers
     paths: set[str] = set()
     for layer in snapshots:
-        if not layer.is_output or layer.layer._hb_sublayers():
+        if not layer.is_output or sublayers(layer.layer):
             continue
         at: LayerSnapshot | None = layer
         while at is not None and not at.layer.trainable_weights:
@@ -314,7 +314,7 @@ def _last_kernels(trace: TrainingTrace) -> set[str]:
     ),
 )  # fmt: skip
 def no_gradient(trace: TrainingTrace) -> Evidence | None:
-    losses = trace.model._hb_trainer.losses
+    losses = training_state(trace.model).losses
     if not trace.standard or not _settled(trace) or (losses is not None and not all(losses.needed)):
         return None
     idle = [

@@ -15,6 +15,7 @@ from hornbeam.diagnostics.capture import Call, Probe, capture_layer_calls, rms
 from hornbeam.engines.base import Engine
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import is_float
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.optimizers.updates import record_gradients
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.packing import Batch, Signature
@@ -162,10 +163,7 @@ class StepProbe:
         trained = {value.node for value in before}
         self._layers = _arranged(calls, predictions, trained, data)
         owners = {
-            id(v): layer.path
-            for layer in model._flatten_layers()
-            for v in layer._hb_state()
-            if v is not layer
+            id(v): layer.path for layer in flatten_layers(model) for v in layer._hb_state() if v is not layer
         }
         self._weights = [WeightSnapshot(v.path, owners.get(id(v), ""), tuple(v.shape)) for v in variables]
         return {

@@ -13,6 +13,7 @@ from hornbeam.diagnostics.doctor.findings import Checks, Evidence, listed
 from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot
 from hornbeam.diagnostics.doctor.training_trace import TrainingTrace
 from hornbeam.layers import Layer
+from hornbeam.layers.tracking import sublayers
 
 check = Checks()
 
@@ -46,7 +47,7 @@ def _sources(trace: TrainingTrace) -> Iterator[tuple[LayerSnapshot, LayerSnapsho
         while snapshot.sole and snapshot.inputs and snapshot.inputs[0] is not None:
             snapshot = snapshots[snapshot.inputs[0]]
             if not isinstance(snapshot.layer, _PASSING) and not _is_linear_activation(snapshot.layer):
-                if not snapshot.layer._hb_sublayers():
+                if not sublayers(snapshot.layer):
                     yield snapshot, second
                 break
 

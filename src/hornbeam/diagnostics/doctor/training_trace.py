@@ -10,11 +10,13 @@ import numpy as np
 from hornbeam.data.splits.split import class_ids
 from hornbeam.diagnostics.doctor.step_probe import LayerSnapshot, Snapshot
 from hornbeam.layers import BatchNormalization
+from hornbeam.layers.tracking import sublayers
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.losses import Loss
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.packing import Batch
-from hornbeam.training.steps import Steps
+from hornbeam.training.steps import Steps, training_state
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -84,7 +86,7 @@ class TrainingTrace:
 
         None for streams, and for layers whose state the samples would change.
         """
-        layers = self.model._flatten_layers()
+        layers = flatten_layers(self.model)
         if self.reference_rows is None or any(getattr(layer, "stateful", False) for layer in layers):
             return None
         x = self.data.table.take(self.reference_rows).x
@@ -121,7 +123,7 @@ class TrainingTrace:
     @functools.cached_property
     def loss(self) -> Loss | None:
         """The loss, if the step is the library's and the model has one output."""
-        losses = self.model._hb_trainer.losses
+        losses = training_state(self.model).losses
         if not self.standard or losses is None or len(losses.by_output) != 1:
             return None
         loss = losses.by_output[0]
@@ -212,7 +214,7 @@ class TrainingTrace:
     def leaf_layers(self) -> list[tuple[int, LayerSnapshot]]:
         """Return the last snapshot's layers without sublayers, with their indices."""
         snapshots = self.snapshots[-1].layers
-        return [(i, snapshot) for i, snapshot in enumerate(snapshots) if not snapshot.layer._hb_sublayers()]
+        return [(i, snapshot) for i, snapshot in enumerate(snapshots) if not sublayers(snapshot.layer)]
 
     def probabilities(self, snapshot: Snapshot | None = None) -> np.ndarray | None:
         """Return the probability of each class for each probed sample, (n, classes)."""

@@ -17,6 +17,8 @@ from hornbeam.insight.ablation import parameters_without
 from hornbeam.insight.arithmetic import integer, parameter_sum, percent, shape_text
 from hornbeam.insight.explanations.layers import LayerContext, describe
 from hornbeam.layers import InputLayer, Layer
+from hornbeam.layers.shapes import build_shapes
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.models import Model
 from hornbeam.models.receptive_field import calls_of
 from hornbeam.models.summary import Row, Trace, rows_of
@@ -126,7 +128,7 @@ def contexts_of(
             outputs = tuple(x.shape for x in tree.flatten(first.result) if isinstance(x, KerasTensor))
             reads = tuple(readers.get(id(layer), ())) or consumers
         else:
-            inputs = _build_shapes(layer)
+            inputs = _input_shapes(layer)
             outputs = tuple(shape for shape, _ in trace.shapes_of(layer)) if trace is not None else ()
             reads = (None,)  # unknown: the model has no graph
         yield LayerContext(layer, inputs, outputs, reads)
@@ -134,12 +136,10 @@ def contexts_of(
             yield from contexts_of(cast("Model", layer), expand_nested, reads)
 
 
-def _build_shapes(layer: Layer) -> tuple[tuple[int | None, ...], ...]:
+def _input_shapes(layer: Layer) -> tuple[tuple[int | None, ...], ...]:
     """Return the shapes for which a layer was built."""
-    if layer._build_shapes is None:
-        return ()
     shapes: list[tuple[int | None, ...]] = []
-    tree.map_shape_structure(shapes.append, list(layer._build_shapes.shapes.values()))
+    tree.map_shape_structure(shapes.append, list(build_shapes(layer).values()))
     return tuple(shapes)
 
 
@@ -198,7 +198,7 @@ def _seconds(
     seconds = {}
     for context in contexts:
         # A layer for strings, before the graph, has no path in it.
-        paths = {part._path for part in (context.layer, *context.layer._flatten_layers()) if part._path}
+        paths = {part._path for part in (context.layer, *flatten_layers(context.layer)) if part._path}
         seconds[context.layer.name] = sum(
             time.seconds
             for time in profile.layers

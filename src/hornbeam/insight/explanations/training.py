@@ -20,6 +20,7 @@ from hornbeam.layers import Normalization, Rescaling
 from hornbeam.models import Model
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.schedule import TrainingSchedule
+from hornbeam.training.steps import training_state
 from hornbeam.visualization.explanation import Explanation, Section
 
 Entries = list[tuple[str, str]]
@@ -55,7 +56,7 @@ def explain_training(
     Example:
         >>> print(hornbeam.insight.explain_training(model, x, y))  # doctest: +SKIP
     """
-    model._hb_trainer.require_compiled("explain_training")
+    training_state(model).require_compiled("explain_training")
     history = history or getattr(model, "history", None)
     schedule = _schedule(getattr(history, "schedule", None), x, samples, batch_size, epochs)
     logs = getattr(history, "history", None) or {}
@@ -134,7 +135,7 @@ def _batch(schedule: TrainingSchedule) -> str:
 
 def _losses(model: Model, y: Tree) -> Iterator[tuple[Section, float | None]]:
     """Yield a section for the loss of each output, with the loss of a trivial prediction."""
-    fit = model._hb_trainer.losses
+    fit = training_state(model).losses
     if fit is None or fit.spec is None:
         return
     has_graph = getattr(model, "_hb_graph", None) or hasattr(model, "_hb_tensors")

@@ -12,8 +12,10 @@ from hornbeam import layers, tree
 from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.core.jit import jit
+from hornbeam.core.operation import inbound_calls
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers import Layer
+from hornbeam.layers.weights import flatten_layers
 from hornbeam.models import Model
 from hornbeam.visualization.figure import Figure, save_if, square_columns
 from hornbeam.visualization.panels import ImagePanel
@@ -23,7 +25,7 @@ def layer_of(model: Model, layer: Layer | str) -> Layer:
     """Return a layer of the model, or of a model inside, by name or itself. Raises ValueError."""
     if not isinstance(layer, str):
         return layer
-    for part in model._flatten_layers():
+    for part in flatten_layers(model):
         if getattr(part, "name", None) == layer:
             return part
     names = [part.name for part in model.layers]
@@ -201,7 +203,7 @@ def plot_filters(
 
 
 def _first_with_filters(model: Model) -> Any:
-    for part in model._flatten_layers():
+    for part in flatten_layers(model):
         if part is not model and _kernels(part) is not None:
             return part
     raise ValueError(f"model {model.name!r} has no layer with filters over images")
@@ -232,7 +234,7 @@ def _kernels(layer: Any) -> np.ndarray | None:
 
 def _flattened_shape(layer: Layer) -> Sequence[int]:
     """Return the shape of the images that a Flatten in front of a layer flattens, or ()."""
-    for call in layer._hb_inbound:
+    for call in inbound_calls(layer):
         for x in call.inputs:
             source = x.history
             while source is not None and isinstance(source.callee, (layers.Dropout, layers.Rescaling)):

@@ -15,6 +15,7 @@ from hornbeam.core.jit import jit
 from hornbeam.insight.ablation import preserved_state
 from hornbeam.models import Model
 from hornbeam.training.callbacks.base import History
+from hornbeam.training.steps import training_state
 from hornbeam.visualization.figure import Figure, save_if
 from hornbeam.visualization.panels import ImagePanel, LinePanel, Marker
 
@@ -121,7 +122,7 @@ def loss_landscape(
 
     Source: Li et al. 2018, https://arxiv.org/abs/1712.09913.
     """
-    model._hb_trainer.require_compiled("loss_landscape")
+    training_state(model).require_compiled("loss_landscape")
     if dimensions not in (1, 2):
         raise ValueError(f"dimensions must be 1 or 2, got {dimensions!r}")
     points, span = check_int("points", points, 3), check_positive("span", span)
@@ -193,7 +194,7 @@ def _mean_loss(model: Model, x: Tree, y: Tree, batch_size: int) -> Any:
 
     def run(inputs: Tree, targets: Any) -> Any:
         outputs = model(inputs, training=False)
-        return model._hb_trainer.loss_of_batch(inputs, targets, outputs, None, training=False)
+        return training_state(model).loss_of_batch(inputs, targets, outputs, None, training=False)
 
     step = jit(run)
 

@@ -15,7 +15,7 @@ from hornbeam.insight.runs.layout import PARTS
 from hornbeam.insight.runs.liveness import this_process
 from hornbeam.insight.runs.parts import of_findings, of_model, part_of
 from hornbeam.random import chosen_seed
-from hornbeam.training.callbacks.base import Callback, Logs, run_of
+from hornbeam.training.callbacks.base import Callback, Logs, current_run, run_of
 
 if TYPE_CHECKING:
     from hornbeam._internal.typing import ArrayLike
@@ -205,7 +205,7 @@ class RunFollower(Callback):
         self._described = True
 
     def _keep_findings(self) -> None:
-        run = self.model._hb_trainer.run
+        run = current_run(self.model)
         others = run.callbacks.callbacks if run is not None else ()
         findings = [callback.findings for callback in others if isinstance(callback, Doctor)]
         if findings:

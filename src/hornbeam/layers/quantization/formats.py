@@ -72,7 +72,8 @@ class Format:
         weight = self.layer.add_weight(shape, initializer, dtype, trainable=False, name=name)
         setattr(self.layer, attribute, weight)
 
-    def _get(self, suffix: str = "") -> Variable:
+    def get(self, suffix: str = "") -> Variable:
+        """Return the variable of integers, or the one with a suffix."""
         attribute = f"{self.layout.name}_{suffix}" if suffix else self.layout.attribute
         return getattr(self.layer, attribute)
 
@@ -106,19 +107,19 @@ class Int8(Format):
 
     def encode(self, value: Tensor) -> dict[Variable, Tensor]:
         integers, scale = self.quantizer(value)
-        return {self._get(): integers, self._get("scale"): self.layout.to_stored(scale, self.layout.reduced)}
+        return {self.get(): integers, self.get("scale"): self.layout.to_stored(scale, self.layout.reduced)}
 
     def integers(self) -> Any:
-        return self._get()
+        return self.get()
 
     def decode(self) -> Tensor:
-        scale = self.layout.from_stored(self._get("scale"), self.layout.reduced)
-        return ops.cast(self._get(), scale.dtype) / scale
+        scale = self.layout.from_stored(self.get("scale"), self.layout.reduced)
+        return ops.cast(self.get(), scale.dtype) / scale
 
     def rows(self, indices: Tensor) -> Tensor:
         """Return rows of the float matrix, each of which has its scale."""
-        scale = ops.take(self._get("scale"), indices, axis=0)
-        return ops.cast(ops.take(self._get(), indices, axis=0), scale.dtype) / ops.expand_dims(scale, -1)
+        scale = ops.take(self.get("scale"), indices, axis=0)
+        return ops.cast(ops.take(self.get(), indices, axis=0), scale.dtype) / ops.expand_dims(scale, -1)
 
 
 class Int4(Format):
@@ -155,37 +156,37 @@ class Int4(Format):
         matrix, axis = ops.reshape(value, self.layout.matrix), self.layout.group_axis
         if self.block_size is None:
             integers, scale = self.quantizer(matrix)
-            parts = {self._get("scale"): ops.squeeze(scale, axis=axis)}
+            parts = {self.get("scale"): ops.squeeze(scale, axis=axis)}
         else:
             columns = matrix if axis == 0 else ops.transpose(matrix)
             result = abs_max_quantize_grouped_with_zero_point(columns, self.block_size)
             integers, scale, zero = result if axis == 0 else map(ops.transpose, result)
-            parts = {self._get("scale"): scale, self._get("zero"): zero}
-        return {self._get(): pack_int4(integers, self.layout.packed_axis)[0], **parts}
+            parts = {self.get("scale"): scale, self.get("zero"): zero}
+        return {self.get(): pack_int4(integers, self.layout.packed_axis)[0], **parts}
 
     def _unpacked(self, packed: Any, axis: int) -> Tensor:
         return unpack_int4(packed, self.layout.matrix[self.layout.packed_axis], axis)
 
     def integers(self) -> Any:
-        return ops.reshape(self._unpacked(self._get(), self.layout.packed_axis), self.layout.shape)
+        return ops.reshape(self._unpacked(self.get(), self.layout.packed_axis), self.layout.shape)
 
     def decode(self) -> Tensor:
-        integers, axis = self._unpacked(self._get(), self.layout.packed_axis), self.layout.group_axis
-        scale = self._get("scale")
+        integers, axis = self._unpacked(self.get(), self.layout.packed_axis), self.layout.group_axis
+        scale = self.get("scale")
         if self.block_size is None:
             matrix = ops.cast(integers, scale.dtype) / ops.expand_dims(scale, axis)
         else:
             groups = self.layer.g_idx  # type: ignore[attr-defined]
-            matrix = dequantize_groups(integers, scale, self._get("zero"), groups, axis)
+            matrix = dequantize_groups(integers, scale, self.get("zero"), groups, axis)
         return ops.reshape(matrix, self.layout.shape)
 
     def rows(self, indices: Tensor) -> Tensor:
         """Return rows of the float matrix, each of which has its scales."""
-        integers = self._unpacked(ops.take(self._get(), indices, axis=0), -1)
-        scale = ops.take(self._get("scale"), indices, axis=0)
+        integers = self._unpacked(ops.take(self.get(), indices, axis=0), -1)
+        scale = ops.take(self.get("scale"), indices, axis=0)
         if self.block_size is None:
             return ops.cast(integers, scale.dtype) / ops.expand_dims(scale, -1)
-        zero = ops.take(self._get("zero"), indices, axis=0)
+        zero = ops.take(self.get("zero"), indices, axis=0)
         return dequantize_groups(integers, scale, zero, self.layer.g_idx)  # type: ignore[attr-defined]
 
 
@@ -231,24 +232,24 @@ class Grouped(Format):
         packed = pack_int4(integers, 0, "uint8")[0] if self.weight_bits == 4 else integers
         values = {
             getattr(layer, f"quantized_{self.layout.name}"): packed,
-            self._get("scale"): scale,
-            self._get("zero"): zero,
+            self.get("scale"): scale,
+            self.get("zero"): zero,
             layer.g_idx: groups,
         }
         return values if awq_scales is None else {**values, layer.awq_scales: awq_scales}
 
     def integers(self) -> Any:
         if not self.calibrated:
-            return self._get()
+            return self.get()
         stored = getattr(self.layer, f"quantized_{self.layout.name}")
         return unpack_int4(stored, self.layout.matrix[1], 0, "uint8") if self.weight_bits == 4 else stored
 
     def decode(self) -> Tensor:
         if not self.calibrated:
-            return self._get()
+            return self.get()
         layer: Any = self.layer
         stored = self.integers()
-        matrix = ops.transpose(dequantize_groups(stored, self._get("scale"), self._get("zero"), layer.g_idx))
+        matrix = ops.transpose(dequantize_groups(stored, self.get("scale"), self.get("zero"), layer.g_idx))
         if self.mode == "awq":
             matrix = matrix / ops.expand_dims(layer.awq_scales, -1)
         return ops.reshape(matrix, self.layout.shape)

@@ -118,21 +118,21 @@ class ProductLayer(QuantizableLayer):
             return self._product(inputs, self._decoded())
         # The outputs are scaled, not the kernel: a custom gradient reads the integers, and need not be passed
         # a kernel of floats, which would be computed even where the gradient is not asked for.
-        outputs = self._product(inputs, ops.cast(format._get(), inputs.dtype))
-        return outputs / self._align_kernel(format._get("scale"), outputs.ndim)
+        outputs = self._product(inputs, ops.cast(format.get(), inputs.dtype))
+        return outputs / self._align_kernel(format.get("scale"), outputs.ndim)
 
     def _int8_product(self, inputs: Tensor) -> Tensor:
         (format,) = self._formats
         assert isinstance(format, Int8)
         if self.inputs_quantizer is None:
             return self._unrounded_product(inputs)
-        integers, dtype = format._get(), self.compute_dtype
+        integers, dtype = format.get(), self.compute_dtype
         quantized, scale = self.inputs_quantizer(inputs, axis=self._reduced_inputs(inputs))
         # Products of integers as floats: exact up to 2^24, where int32 would be rounded to floats below, and
         # several times faster on CPUs. The native engine multiplies the integers.
         outputs = self._product(ops.cast(quantized, "float32"), ops.cast(integers, "float32"))
         outputs = ops.cast(outputs, dtype)
-        kernel_scale = self._align_kernel(format._get("scale"), outputs.ndim)
+        kernel_scale = self._align_kernel(format.get("scale"), outputs.ndim)
         return outputs / (self._align_inputs(scale) * kernel_scale)
 
     def _int4_product(self, inputs: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
+from hornbeam.layers.weights import own_weights
 from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.hdf5 import checked_dataset, checked_object
 from hornbeam.saving.hdf5_attributes import Raw, texts
@@ -164,7 +165,7 @@ def _top_level(
     model: Network, store: h5py.File, raw: Raw, skip_mismatch: bool
 ) -> list[tuple[Any, np.ndarray]]:
     """Return the weights of a model itself, which belong to none of its layers, with their values."""
-    variables = sorted(model._own_weights(), key=lambda weight: not weight.trainable)
+    variables = sorted(own_weights(model), key=lambda weight: not weight.trainable)
     root = _root(store)
     group = checked_object(root, "top_level_model_weights") if variables and root is not None else None
     if not isinstance(group, h5py.Group):

@@ -20,6 +20,7 @@ from hornbeam.core import registry
 from hornbeam.core.registry import get_registered_name
 from hornbeam.distribution.processes import is_first
 from hornbeam.errors import LegacyFormatWarning
+from hornbeam.layers.weights import own_weights
 from hornbeam.saving.files import replace_file, to_storable
 from hornbeam.saving.formats import FORMAT_VERSION, WRITER
 from hornbeam.saving.hdf5 import create_hdf5
@@ -128,7 +129,7 @@ def _write_layers(model: Network, group: h5py.Group) -> None:
     for layer in model.layers:
         weights = [*layer.trainable_weights, *layer.non_trainable_weights]
         _write_arrays(weights, group.require_group(layer.name))
-    own = sorted(model._own_weights(), key=lambda weight: not weight.trainable)
+    own = sorted(own_weights(model), key=lambda weight: not weight.trainable)
     _write_arrays(own, group.require_group("top_level_model_weights"))
 
 

@@ -325,10 +325,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float))
 
 
-def run_of(model: Model) -> TrainingRun:
-    """Return the `fit` of a model that is in progress."""
-    assert model._hb_trainer.run is not None
+def current_run(model: Model) -> TrainingRun | None:
+    """Return the `fit` of a model that is in progress, None between two."""
     return model._hb_trainer.run
+
+
+def run_of(model: Model) -> TrainingRun:
+    """Return the `fit` of a model that is in progress; callbacks are called in one."""
+    run = current_run(model)
+    assert run is not None
+    return run
 
 
 def rated_optimizers(optimizer: Optimizer) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_callable
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, say
-from hornbeam.training.callbacks.base import Callback, Logs, learning_rates, rated_optimizers
+from hornbeam.training.callbacks.base import Callback, Logs, current_run, learning_rates, rated_optimizers
 
 if TYPE_CHECKING:
     from hornbeam.optimizers import Optimizer
@@ -126,7 +126,7 @@ class CSVLogger(Callback):
     def _columns(self, logs: dict[str, Any]) -> list[str]:
         """Return the names of the columns: also of a validation that comes in later epochs."""
         names = sorted(logs)
-        run = self.model._hb_trainer.run
+        run = current_run(self.model)
         if run is None or run.validation is None or any(name.startswith("val_") for name in names):
             return names
         return names + [f"val_{name}" for name in names if not name.startswith("learning_rate")]
