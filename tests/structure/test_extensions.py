@@ -38,8 +38,8 @@ FACADE_NAMES = {
     ),
     "hashing": "fingerprint64",
     "layers": (
-        "Conv DropoutMasks GlobalPooling Merge Pooling SHAPE_ARGUMENTS Tracked attention_equations "
-        "current_context einsum_letters einsum_shapes is_shapes_only projected_shape projection_equation "
+        "Conv DropoutMasks GlobalPooling Merge Pooling Tracked attention_equations current_context "
+        "einsum_letters einsum_shapes is_shapes_only projected_shape projection_equation "
         "standard_data_format"
     ),
     "operations": "complex_ homography masked_attention operation_class recurrent",
@@ -55,7 +55,7 @@ FACADE_NAMES = {
         "release_graph retain_graph symbolic_call value_of zeros_like"
     ),
     "training": "ArrayData Batch Predictor Signature Step WeightCache next_chunk uninterrupted",
-    "typing": "ActivationLike ConstraintLike InitializerLike RegularizerLike TensorLike Tree",
+    "typing": "ActivationLike ConstraintLike InitializerLike RegularizerLike TensorLike TensorTree Tree",
 }
 MODULE = re.compile(rf"(?:{'|'.join(EXTENSIONS)})(?:\.\w+)*")
 

@@ -4,7 +4,6 @@ from hornbeam.config import standard_data_format as standard_data_format
 from hornbeam.layers.attention_equations import attention_equations as attention_equations
 from hornbeam.layers.attention_equations import projected_shape as projected_shape
 from hornbeam.layers.attention_equations import projection_equation as projection_equation
-from hornbeam.layers.config import SHAPE_ARGUMENTS as SHAPE_ARGUMENTS
 from hornbeam.layers.context import current_context as current_context
 from hornbeam.layers.context import is_shapes_only as is_shapes_only
 from hornbeam.layers.conv import _Conv

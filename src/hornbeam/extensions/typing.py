@@ -8,4 +8,5 @@ if TYPE_CHECKING:
     from hornbeam.constraints import ConstraintLike as ConstraintLike
     from hornbeam.core.typing import InitializerLike as InitializerLike
     from hornbeam.core.typing import TensorLike as TensorLike
+    from hornbeam.core.typing import TensorTree as TensorTree
     from hornbeam.regularizers import RegularizerLike as RegularizerLike

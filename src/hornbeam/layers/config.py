@@ -14,9 +14,8 @@ from hornbeam.layers.weights import flatten_layers
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
 
-# Arguments that every layer takes, and Keras 2's arguments for the input's shape.
+# Arguments that every layer takes.
 BASE_ARGUMENTS = ("name", "trainable", "dtype", "activity_regularizer", "autocast")
-SHAPE_ARGUMENTS = ("input_shape", "batch_input_shape", "input_dim", "input_dtype")
 
 
 def constructor_arguments(variables: dict[str, Any], omit: Collection[str] = ()) -> dict[str, Any]:

@@ -37,7 +37,6 @@ from hornbeam.layers.building import build_config, build_once, call_with_shapes
 from hornbeam.layers.call import LayerCall, call_signature
 from hornbeam.layers.config import (
     BASE_ARGUMENTS,
-    SHAPE_ARGUMENTS,
     layer_from_config,
     policy_to_save,
     recorded_arguments,
@@ -102,6 +101,8 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
     _is_stateless = False
     # True if a call casts its inputs; models leave that to their layers.
     _casts_inputs = True
+    # Arguments that describe the input, as those of Keras 1 and 2 do.
+    _shape_arguments = ("input_shape", "batch_input_shape", "input_dim", "input_dtype")
     # Constructor arguments that are not part of the config.
     _not_in_config: frozenset[str] = frozenset()
 
@@ -144,7 +145,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
     ) -> None:
         if not isinstance(trainable, (bool, np.bool_)):
             raise ArgumentTypeError(f"trainable must be True or False, got {trainable!r}")
-        unknown = [key for key in kwargs if key not in SHAPE_ARGUMENTS]
+        unknown = [key for key in kwargs if key not in self._shape_arguments]
         if unknown:
             accepted = [*accepted_arguments(type(self)), *BASE_ARGUMENTS]
             raise ValueError(unknown_arguments(type(self).__name__, unknown, accepted))

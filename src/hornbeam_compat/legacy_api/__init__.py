@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
 
 from hornbeam_compat.legacy_api.modules import LEGACY_MODULES, LEGACY_NAMES, MOVED_MODULES, RENAMED
 from hornbeam_compat.messages import log_deprecated
@@ -27,7 +26,7 @@ def patches() -> Iterator[Patch]:
     yield from saving.patches()
 
 
-def lookup(relative: str, name: str) -> Any:
+def lookup(relative: str, name: str) -> object:
     """Return the object that `keras.<relative>.<name>` was in Keras 1 or 2, or None."""
     module_name = f"keras.{relative}" if relative else "keras"
     if relative in LEGACY_NAMES:

@@ -6,15 +6,16 @@ The tables of layers are in `saving.legacy.keras1_names`.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from hornbeam import Layer, Optimizer, Variable
 from hornbeam.extensions.files import KERAS1_ARGUMENTS
-from hornbeam.extensions.layers import SHAPE_ARGUMENTS
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
+
+R = TypeVar("R")
 
 # Marks an argument that was removed, here as in the tables of layers.
 REMOVED = ""
@@ -45,7 +46,7 @@ CALLBACKS: dict[str, Mapping[str, str]] = {
 }
 
 
-def rename_arguments(kwargs: dict[str, Any], names: Mapping[str, str], function: str) -> dict[str, Any]:
+def rename_arguments(kwargs: Mapping[str, Any], names: Mapping[str, str], function: str) -> dict[str, Any]:
     """Return `kwargs` under their present names, with a line on stderr for each renamed one."""
     renamed = {}
     for name, value in kwargs.items():
@@ -60,6 +61,16 @@ def rename_arguments(kwargs: dict[str, Any], names: Mapping[str, str], function:
     return renamed
 
 
+def with_earlier_names(function: Callable[..., R], **names: str) -> Callable[..., R]:
+    """Return a function that also takes arguments by their earlier names, as in `rep="repeats"`."""
+
+    @functools.wraps(function)
+    def call(*args: object, **kwargs: object) -> R:
+        return function(*args, **{names.get(name, name): value for name, value in kwargs.items()})
+
+    return call
+
+
 def accept_names(target: type, method: str, names: Mapping[str, str], function: str | None = None) -> Patch:
     """Return a patch by which `target.method` accepts earlier names, except for those that it still has."""
     fn: Callable[..., Any] = getattr(target, method)
@@ -67,7 +78,7 @@ def accept_names(target: type, method: str, names: Mapping[str, str], function: 
     table = {old: new for old, new in names.items() if old not in parameters}
 
     @functools.wraps(fn)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: object, *args: object, **kwargs: object) -> object:
         if not table.keys().isdisjoint(kwargs):
             kwargs = rename_arguments(kwargs, table, function or type(self).__name__)
         return fn(self, *args, **kwargs)
@@ -88,19 +99,19 @@ def patches() -> Iterator[Patch]:
         yield accept_names(models.Model, name, table, f"Model.{name}")
     for target in (layers.Layer, models.Functional):
         yield accept_names(target, "add_loss", {"inputs": REMOVED}, "add_loss")
-    module = importlib.import_module("hornbeam.layers.layer")
-    yield Patch(module, "SHAPE_ARGUMENTS", (*SHAPE_ARGUMENTS, "batch_size", "input_length", "weights"))
+    names = (*layers.Layer._shape_arguments, "batch_size", "input_length", "weights")
+    yield Patch(layers.Layer, "_shape_arguments", names)
     yield _log_input_shapes(layers.Layer)
     yield _set_first_weights(layers.Layer)
     yield from _rate_patches()
 
 
-def _log_input_shapes(layer: Any) -> Patch:
+def _log_input_shapes(layer: type[Layer]) -> Patch:
     """Return a patch that logs `input_shape=` and the like, which layers still accept."""
-    take_input_shape = layer._take_input_shape
+    take_input_shape: Callable[..., None] = layer._take_input_shape
 
     @functools.wraps(take_input_shape)
-    def wrapper(self: Any, **kwargs: Any) -> None:
+    def wrapper(self: Layer, **kwargs: Any) -> None:
         weights = kwargs.pop("weights", None)
         if weights is not None:
             log_deprecated("weights= of a layer", "set_weights() once it is built")
@@ -117,12 +128,12 @@ def _log_input_shapes(layer: Any) -> Patch:
     return Patch(layer, "_take_input_shape", wrapper)
 
 
-def _set_first_weights(layer: Any) -> Patch:
+def _set_first_weights(layer: type[Layer]) -> Patch:
     """Return a patch by which a layer begins with the `weights=` of its constructor."""
-    mark_built = layer._mark_built
+    mark_built: Callable[..., None] = layer._mark_built
 
     @functools.wraps(mark_built)
-    def wrapper(self: Any, *args: Any) -> None:
+    def wrapper(self: Layer, *args: object) -> None:
         mark_built(self, *args)
         weights = vars(self).pop("_hb_first_weights", None)
         if weights is not None:
@@ -137,14 +148,14 @@ def _rate_patches() -> Iterator[Patch]:
 
     classes: set[Any] = {c for c in vars(optimizers).values() if isinstance(c, type)}
     for cls in classes:
-        if issubclass(cls, optimizers.Optimizer) and cls is not optimizers.Optimizer:
+        if issubclass(cls, Optimizer) and cls is not Optimizer:
             yield Patch(cls, "__init__", _accept_rates(cls.__init__))
-    yield Patch(optimizers.Optimizer, "lr", property(_get_lr, _set_lr))
+    yield Patch(Optimizer, "lr", property(_get_lr, _set_lr))
 
 
 def _accept_rates(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+    def wrapper(self: Optimizer, *args: Any, **kwargs: Any) -> None:
         from hornbeam.optimizers.schedules import InverseTimeDecay
 
         if "lr" in kwargs:
@@ -167,11 +178,11 @@ def _accept_rates(init: Callable[..., None]) -> Callable[..., None]:
     return wrapper
 
 
-def _get_lr(self: Any) -> Any:
+def _get_lr(self: Optimizer) -> Variable | float:
     log_deprecated("optimizer.lr", "optimizer.learning_rate")
     return self.learning_rate
 
 
-def _set_lr(self: Any, value: Any) -> None:
+def _set_lr(self: Optimizer, value: float) -> None:
     log_deprecated("optimizer.lr", "optimizer.learning_rate")
     self.learning_rate = value

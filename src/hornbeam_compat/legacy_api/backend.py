@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from hornbeam import Tensor, Variable, config, ops, random
+from hornbeam import KerasTensor, Tensor, Variable, activations, config, layers, ops, random
+from hornbeam.extensions.layers import current_context
 from hornbeam.extensions.tensors import as_tensor
-from hornbeam.ops import conv as _conv
 from hornbeam_compat.legacy_api import backend_graph, backend_windows
-from hornbeam_compat.legacy_api.arguments import DATA_FORMATS
+from hornbeam_compat.legacy_api.arguments import DATA_FORMATS, with_earlier_names
 
-# Earlier name -> the same function in keras.ops.
-_OPS = {
-    "abs": "abs", "all": "all", "any": "any", "arange": "arange", "argmax": "argmax", "argmin": "argmin",
-    "cast": "cast", "clip": "clip", "cos": "cos", "cumprod": "cumprod", "cumsum": "cumsum", "elu": "elu",
-    "equal": "equal", "exp": "exp", "expand_dims": "expand_dims", "eye": "eye", "greater": "greater",
-    "greater_equal": "greater_equal", "hard_sigmoid": "hard_sigmoid", "less": "less",
-    "less_equal": "less_equal", "log": "log", "logsumexp": "logsumexp", "max": "max", "maximum": "maximum",
-    "mean": "mean", "min": "min", "minimum": "minimum", "not_equal": "not_equal", "ones_like": "ones_like",
-    "pow": "power", "prod": "prod", "reshape": "reshape", "round": "round", "sigmoid": "sigmoid",
-    "sign": "sign", "sin": "sin", "softplus": "softplus", "softsign": "softsign", "sqrt": "sqrt",
-    "square": "square", "stack": "stack", "std": "std", "stop_gradient": "stop_gradient", "sum": "sum",
-    "tanh": "tanh", "tile": "tile", "transpose": "transpose", "var": "var", "zeros_like": "zeros_like",
-    "convert_to_tensor": "convert_to_tensor", "is_tensor": "is_tensor",
-}  # fmt: skip
+if TYPE_CHECKING:
+    from hornbeam.extensions.typing import TensorLike
+
+T = TypeVar("T")
+
+# Functions of keras.ops with the name that they had.
+_SAME = (
+    "abs all any arange argmax argmin binary_crossentropy cast categorical_crossentropy clip "
+    "convert_to_tensor cos cumprod cumsum elu equal exp expand_dims eye greater greater_equal "
+    "hard_sigmoid is_tensor less less_equal log logsumexp max maximum mean min minimum not_equal "
+    "ones_like prod reshape round shape sigmoid sign sin softmax softplus softsign "
+    "sparse_categorical_crossentropy sqrt square squeeze stack std stop_gradient sum tanh tile transpose "
+    "var zeros_like"
+)
+# Earlier name -> name in keras.ops.
+_OPS = {**{name: name for name in _SAME.split()}, "pow": "power"}
 
 # Name -> its replacement.
 REPLACEMENTS = {
@@ -36,9 +39,7 @@ REPLACEMENTS = {
     "batch_get_value": "np.array(x) for each",
     "batch_set_value": "variable.assign()",
     "bias_add": "x + bias",
-    "binary_crossentropy": "keras.ops.binary_crossentropy",
     "cast_to_floatx": "keras.ops.cast",
-    "categorical_crossentropy": "keras.ops.categorical_crossentropy",
     "concatenate": "keras.ops.concatenate",
     "constant": "keras.ops.convert_to_tensor",
     "conv2d": "keras.ops.conv",
@@ -72,10 +73,6 @@ REPLACEMENTS = {
     "set_image_dim_ordering": "keras.config.set_image_data_format",
     "set_learning_phase": "the argument `training` of call()",
     "set_value": "variable.assign()",
-    "shape": "keras.ops.shape",
-    "softmax": "keras.ops.softmax",
-    "sparse_categorical_crossentropy": "keras.ops.sparse_categorical_crossentropy",
-    "squeeze": "keras.ops.squeeze",
     "switch": "keras.ops.where",
     "truncated_normal": "keras.random.truncated_normal",
     "update": "variable.assign()",
@@ -100,35 +97,43 @@ def __getattr__(name: str) -> Any:
 # -- values --------------------------------------------------------------------------------------------------
 
 
-def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Variable:
+def variable(
+    value: TensorLike, dtype: str | None = None, name: str | None = None, constraint: object = None
+) -> Variable:
     """Create a Variable."""
     return Variable(np.asarray(value), dtype=dtype or config.floatx(), name=name)
 
 
-def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
+def zeros(shape: int | Sequence[int], dtype: str | None = None, name: str | None = None) -> Variable:
     """Create a Variable of zeros."""
-    return Variable(np.zeros(shape), dtype=dtype or config.floatx(), name=name)
+    return variable(np.zeros(shape), dtype, name)
 
 
-def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
+def ones(shape: int | Sequence[int], dtype: str | None = None, name: str | None = None) -> Variable:
     """Create a Variable of ones."""
-    return Variable(np.ones(shape), dtype=dtype or config.floatx(), name=name)
+    return variable(np.ones(shape), dtype, name)
 
 
-def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Tensor:
+def constant(
+    value: TensorLike, dtype: str | None = None, shape: Iterable[int] | None = None, name: str | None = None
+) -> Tensor:
     """Create a tensor."""
     tensor = ops.convert_to_tensor(value, dtype)
     return tensor if shape is None else ops.broadcast_to(tensor, tuple(shape))
 
 
-def placeholder(shape: Any = None, ndim: int | None = None, dtype: Any = None, **unused: Any) -> Any:
+def placeholder(
+    shape: Iterable[int | None] | None = None,
+    ndim: int | None = None,
+    dtype: str | None = None,
+    **unused: object,
+) -> KerasTensor:
     """Create an Input whose first axis is the batch."""
-    from hornbeam.layers import Input
+    sizes = (None,) * (ndim or 0) if shape is None else tuple(shape)
+    return layers.Input(batch_shape=sizes, dtype=dtype)
 
-    return Input(batch_shape=tuple(shape) if shape is not None else (None,) * (ndim or 0), dtype=dtype)
 
-
-def eval(x: Any) -> Any:
+def eval(x: TensorLike) -> Any:
     """Return the value as an array, or as a number for a scalar."""
     return np.array(as_tensor(x))[()]
 
@@ -136,38 +141,38 @@ def eval(x: Any) -> Any:
 get_value = eval
 
 
-def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
+def batch_get_value(tensors: Iterable[TensorLike]) -> list[Any]:
     """Return the values of several tensors."""
     return [eval(x) for x in tensors]
 
 
-def set_value(x: Variable, value: Any) -> None:
+def update(x: Variable, new_x: TensorLike) -> Tensor:
+    """Assign a value to a variable."""
+    return x.assign(new_x)
+
+
+def update_add(x: Variable, increment: TensorLike) -> Tensor:
+    """Add to a variable."""
+    return x.assign_add(increment)
+
+
+def update_sub(x: Variable, decrement: TensorLike) -> Tensor:
+    """Subtract from a variable."""
+    return x.assign_sub(decrement)
+
+
+def set_value(x: Variable, value: TensorLike) -> None:
     """Assign a value to a variable."""
     x.assign(value)
 
 
-def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
+def batch_set_value(tuples: Iterable[tuple[Variable, TensorLike]]) -> None:
     """Assign values to several variables."""
     for x, value in tuples:
         x.assign(value)
 
 
-def update(x: Variable, new_x: Any) -> Tensor:
-    """Assign a value to a variable."""
-    return x.assign(new_x)
-
-
-def update_add(x: Variable, increment: Any) -> Tensor:
-    """Add to a variable."""
-    return x.assign_add(increment)
-
-
-def update_sub(x: Variable, decrement: Any) -> Tensor:
-    """Subtract from a variable."""
-    return x.assign_sub(decrement)
-
-
-def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
+def print_tensor(x: T, message: str = "", summarize: int = 3) -> T:
     """Print a tensor and return it."""
     print(message, x)
     return x
@@ -176,77 +181,49 @@ def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
 # -- shapes --------------------------------------------------------------------------------------------------
 
 
-def shape(x: Any) -> Any:
-    """Return the shape."""
-    return ops.shape(x)
-
-
-def int_shape(x: Any) -> tuple[Any, ...]:
+def int_shape(x: Tensor) -> tuple[int | None, ...]:
     """Return the shape, with None for unknown sizes."""
     return tuple(x.shape)
 
 
-def ndim(x: Any) -> int:
+def ndim(x: Tensor) -> int:
     """Return the number of axes."""
     return len(x.shape)
 
 
-def dtype(x: Any) -> str:
+def dtype(x: Tensor) -> str:
     """Return the dtype."""
     return x.dtype
 
 
-def flatten(x: Any) -> Tensor:
+def flatten(x: TensorLike) -> Tensor:
     """Flatten to one axis."""
     return ops.reshape(x, (-1,))
 
 
-def batch_flatten(x: Any) -> Tensor:
+def batch_flatten(x: TensorLike) -> Tensor:
     """Flatten all axes but the first."""
     return ops.reshape(x, (ops.shape(x)[0], -1))
 
 
-def squeeze(x: Any, axis: int) -> Tensor:
-    """Remove an axis of size 1."""
-    return ops.squeeze(x, axis=axis)
-
-
-def permute_dimensions(x: Any, pattern: Sequence[int]) -> Tensor:
-    """Permute the axes."""
-    return ops.transpose(x, axes=tuple(pattern))
-
-
-def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
+def concatenate(tensors: Iterable[TensorLike], axis: int = -1) -> Tensor:
     """Concatenate tensors along an axis, the last by default."""
     return ops.concatenate(list(tensors), axis=axis)
 
 
-def repeat(x: Any, n: int) -> Tensor:
+def repeat(x: TensorLike, n: int) -> Tensor:
     """Repeat rows: shape (batch, size) to (batch, n, size)."""
     return ops.repeat(ops.expand_dims(x, 1), n, axis=1)
 
 
-def repeat_elements(x: Any, rep: int, axis: int) -> Tensor:
-    """Repeat each element along an axis."""
-    return ops.repeat(x, rep, axis=axis)
+permute_dimensions = with_earlier_names(ops.transpose, pattern="axes")
+repeat_elements = with_earlier_names(ops.repeat, rep="repeats")
+reverse = with_earlier_names(ops.flip, axes="axis")
+gather = with_earlier_names(functools.partial(ops.take, axis=0), reference="x")
+one_hot = with_earlier_names(ops.one_hot, indices="x")
 
 
-def reverse(x: Any, axes: Any) -> Tensor:
-    """Reverse the order of elements along axes."""
-    return ops.flip(x, axis=tuple(axes) if hasattr(axes, "__iter__") else axes)
-
-
-def gather(reference: Any, indices: Any) -> Tensor:
-    """Take rows by their indices."""
-    return ops.take(reference, indices, axis=0)
-
-
-def one_hot(indices: Any, num_classes: int) -> Tensor:
-    """Encode class indices as one-hot vectors."""
-    return ops.one_hot(indices, num_classes)
-
-
-def cast_to_floatx(x: Any) -> Any:
+def cast_to_floatx(x: TensorLike) -> Tensor | np.ndarray:
     """Cast to the default dtype."""
     return x.astype(config.floatx()) if isinstance(x, np.ndarray) else ops.cast(x, config.floatx())
 
@@ -254,87 +231,54 @@ def cast_to_floatx(x: Any) -> Any:
 # -- mathematics ---------------------------------------------------------------------------------------------
 
 
-def dot(x: Any, y: Any) -> Tensor:
+def dot(x: Tensor, y: Tensor) -> Tensor:
     """Multiply along the last axis of `x` and the second last of `y`."""
     return ops.matmul(x, y) if len(y.shape) <= 2 else ops.tensordot(x, y, axes=[[-1], [-2]])
 
 
-def batch_dot(x: Any, y: Any, axes: Any = None) -> Tensor:
+def batch_dot(x: Tensor, y: Tensor, axes: int | Sequence[int] | None = None) -> Tensor:
     """Compute the dot product of each pair of samples."""
-    from hornbeam.layers import Dot
-
     if axes is None:
         axes = (len(x.shape) - 1, max(len(y.shape) - 2, 1))
-    return Dot(axes=tuple(axes) if isinstance(axes, (list, tuple)) else axes)([x, y])
+    return layers.Dot(axes=axes if isinstance(axes, int) else tuple(axes))([x, y])
 
 
-def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Tensor:
+def bias_add(x: TensorLike, bias: TensorLike, data_format: str | None = None) -> Tensor:
     """Add a bias to each channel; channels are last."""
     return as_tensor(x) + bias
 
 
-def l2_normalize(x: Any, axis: Any = None) -> Tensor:
+def l2_normalize(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
     """Scale to L2 norm 1 along an axis."""
     total = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(total, config.epsilon()))
+    return as_tensor(x) * ops.rsqrt(ops.maximum(total, config.epsilon()))
 
 
-def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
+def switch(
+    condition: TensorLike,
+    then_expression: TensorLike | Callable[[], TensorLike],
+    else_expression: TensorLike | Callable[[], TensorLike],
+) -> Tensor:
     """Select one of two values, or of the results of two functions."""
     then, other = (e() if callable(e) else e for e in (then_expression, else_expression))
     return ops.where(condition, then, other)
 
 
-def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+def relu(x: TensorLike, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Compute max(x, 0), with a slope of negative values, an upper bound and a threshold."""
-    from hornbeam.activations import relu
-
-    return relu(x, negative_slope=alpha, max_value=max_value, threshold=threshold)
+    return activations.relu(x, negative_slope=alpha, max_value=max_value, threshold=threshold)
 
 
-def softmax(x: Any, axis: int = -1) -> Tensor:
-    """Compute the softmax along an axis."""
-    return ops.softmax(x, axis=axis)
+conv2d = with_earlier_names(ops.conv, x="inputs")
+dropout = with_earlier_names(random.dropout, x="inputs", level="rate")
 
 
-def dropout(x: Any, level: float, noise_shape: Any = None, seed: Any = None) -> Tensor:
-    """Set random elements to 0, and scale the others."""
-    return random.dropout(x, level, noise_shape=noise_shape, seed=seed)
+# -- connectionist temporal classification -------------------------------------------------------------------
 
 
-def conv2d(
-    x: Any,
-    kernel: Any,
-    strides: Any = (1, 1),
-    padding: str = "valid",
-    data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
+def ctc_batch_cost(
+    y_true: TensorLike, y_pred: TensorLike, input_length: TensorLike, label_length: TensorLike
 ) -> Tensor:
-    """Convolve over two axes."""
-    return _conv(x, kernel, strides, padding, data_format, dilation_rate)
-
-
-# -- losses --------------------------------------------------------------------------------------------------
-
-
-def binary_crossentropy(target: Any, output: Any, from_logits: bool = False) -> Tensor:
-    """Compute the elementwise binary cross-entropy."""
-    return ops.binary_crossentropy(target, output, from_logits=from_logits)
-
-
-def categorical_crossentropy(target: Any, output: Any, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """Compute the cross-entropy of each sample."""
-    return ops.categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
-
-
-def sparse_categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1
-) -> Tensor:
-    """Compute the cross-entropy of each sample, for integer labels."""
-    return ops.sparse_categorical_crossentropy(target, output, from_logits=from_logits, axis=axis)
-
-
-def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Tensor:
     """Compute the CTC loss of each sample. The last class is the blank; lengths have shape (batch, 1)."""
     logits = ops.log(as_tensor(y_pred) + config.epsilon())
     labels, steps = (ops.cast(ops.reshape(x, (-1,)), "int32") for x in (label_length, input_length))
@@ -343,14 +287,18 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
 
 
 def ctc_decode(
-    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+    y_pred: TensorLike,
+    input_length: TensorLike,
+    greedy: bool = True,
+    beam_width: int = 100,
+    top_paths: int = 1,
 ) -> tuple[list[Tensor], Tensor]:
     """Decode the most probable sequences, padded by -1, and their scores; the last class is the blank."""
     logits = ops.log(as_tensor(y_pred) + config.epsilon())
     lengths = ops.cast(ops.reshape(input_length, (-1,)), "int32")
-    options = {"strategy": "greedy"} if greedy else {"strategy": "beam_search", "beam_width": beam_width}
+    strategy = "greedy" if greedy else "beam_search"
     decoded, scores = ops.ctc_decode(
-        logits, lengths, top_paths=top_paths, mask_index=logits.shape[-1] - 1, **options
+        logits, lengths, strategy, beam_width, top_paths, mask_index=logits.shape[-1] - 1
     )
     return list(decoded), scores
 
@@ -358,31 +306,9 @@ def ctc_decode(
 # -- random numbers ------------------------------------------------------------------------------------------
 
 
-def random_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Tensor:
-    """Draw from the normal distribution."""
-    return random.normal(tuple(shape), mean, stddev, dtype, seed)
-
-
-def truncated_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Tensor:
-    """Draw from the normal distribution, within two standard deviations of the mean."""
-    return random.truncated_normal(tuple(shape), mean, stddev, dtype, seed)
-
-
-def random_uniform(
-    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Tensor:
-    """Draw from the uniform distribution on [minval, maxval)."""
-    return random.uniform(tuple(shape), minval, maxval, dtype, seed)
-
-
-def random_binomial(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Draw 1 with probability `p`, else 0."""
-    successes = random.uniform(tuple(shape), seed=seed) < p
-    return ops.cast(successes, dtype or config.floatx())
+random_normal, random_uniform = random.normal, random.uniform
+truncated_normal = random.truncated_normal
+random_binomial = backend_windows.random_bernoulli
 
 
 # -- models --------------------------------------------------------------------------------------------------
@@ -401,10 +327,8 @@ def set_learning_phase(value: int) -> None:
         )
 
 
-def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_train_phase(x: T | Callable[[], T], alt: T | Callable[[], T], training: bool | None = None) -> T:
     """Return `x` in training, else `alt`."""
-    from hornbeam.extensions.layers import current_context
-
     if training is None:
         context = current_context()
         training = context.training if context is not None else False

@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hornbeam import KerasTensor, Tensor, ops
+from hornbeam import KerasTensor, Model, Tensor, Variable, ops
 from hornbeam import gradients as core_gradients
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam.extensions.tracing import retain_graph, symbolic_call
+
+if TYPE_CHECKING:
+    from hornbeam.extensions.typing import TensorLike
 
 # Name -> its replacement.
 REPLACEMENTS = {
     "function": "keras.Model(inputs, outputs)",
     "gradients": "tf.GradientTape, or hornbeam.value_and_grad",
 }
+Arrays = np.ndarray | list[np.ndarray]
 
 
 def function(
-    inputs: Any, outputs: Any, updates: Any = None, name: str | None = None, **unused: Any
-) -> Callable[..., Any]:
+    inputs: KerasTensor | Sequence[KerasTensor | int],
+    outputs: KerasTensor | Sequence[KerasTensor],
+    updates: object = None,
+    name: str | None = None,
+    **unused: object,
+) -> Callable[..., Arrays]:
     """Return a function from arrays for the symbolic `inputs` to arrays of the `outputs`."""
-    from hornbeam.models import Model
-
     # The learning phase was an input; now it is the argument `training`.
     listed = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     tensors = [x for x in listed if not isinstance(x, int)]
-    single = not isinstance(outputs, (list, tuple))
-    model = Model(tensors, [outputs] if single else list(outputs))
+    is_single = not isinstance(outputs, (list, tuple))
+    model = Model(tensors, [outputs] if is_single else list(outputs))
 
-    def call(values: Any) -> Any:
+    def call(values: TensorLike | Sequence[TensorLike]) -> Arrays:
         arrays = list(values) if isinstance(values, (list, tuple)) else [values]
-        training = len(arrays) > len(tensors) and builtins.bool(arrays[len(tensors)])
+        training = len(arrays) > len(tensors) and bool(arrays[len(tensors)])
         with retain_graph():
             results = model(arrays[: len(tensors)], training=training)
         results = results if isinstance(results, (list, tuple)) else [results]
         result_arrays = [np.array(x) for x in results]
-        return result_arrays[0] if single else result_arrays
+        return result_arrays[0] if is_single else result_arrays
 
     return call
 
 
-def gradients(loss: Any, variables: Any) -> list[Any]:
+def gradients(
+    loss: KerasTensor, variables: KerasTensor | Variable | Sequence[KerasTensor | Variable]
+) -> list[KerasTensor | None]:
     """Compute the gradients of the sum of a symbolic tensor.
 
     Args:
@@ -61,7 +68,7 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
     return [next(results) if any(x is y for y in known) else None for x in sources]
 
 
-def _gradients_of_values(loss: Any, *sources: Any) -> list[Tensor]:
+def _gradients_of_values(loss: TensorLike, *sources: TensorLike) -> list[Tensor]:
     """Return the gradients; values remember how they were computed from one another."""
     total = as_tensor(loss)
     return core_gradients(total if total.shape == () else ops.sum(total), [as_tensor(x) for x in sources])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from typing import Any
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from hornbeam import Tensor, Variable, config, ops, random
+from hornbeam import Tensor, Variable, config, layers, ops, random
 from hornbeam import name_scope as name_scope
+from hornbeam.extensions.layers import standard_data_format
 from hornbeam.extensions.tensors import as_tensor
-from hornbeam.ops import conv as _conv
+from hornbeam_compat.legacy_api.arguments import with_earlier_names
+
+if TYPE_CHECKING:
+    from hornbeam.extensions.typing import TensorLike
+
+R = TypeVar("R")
+_Fold = Callable[[Tensor, Tensor], Tensor]
 
 # Name -> its replacement.
 REPLACEMENTS = {
@@ -41,8 +47,8 @@ REPLACEMENTS = {
 
 
 def conv1d(
-    x: Any,
-    kernel: Any,
+    x: TensorLike,
+    kernel: Tensor,
     strides: int = 1,
     padding: str = "valid",
     data_format: str | None = None,
@@ -51,32 +57,25 @@ def conv1d(
     """Convolve over one axis; "causal" pads the start."""
     if padding == "causal":
         x, padding = temporal_padding(x, (dilation_rate * (kernel.shape[0] - 1), 0)), "valid"
-    return _conv(x, kernel, strides, padding, data_format, dilation_rate)
+    return ops.conv(x, kernel, strides, padding, data_format, dilation_rate)
 
 
-def conv3d(
-    x: Any,
-    kernel: Any,
-    strides: Any = (1, 1, 1),
-    padding: str = "valid",
-    data_format: str | None = None,
-    dilation_rate: Any = (1, 1, 1),
-) -> Tensor:
-    """Convolve over three axes."""
-    return _conv(x, kernel, strides, padding, data_format, dilation_rate)
+conv3d = with_earlier_names(ops.conv, x="inputs")
+depthwise_conv2d = with_earlier_names(ops.depthwise_conv, x="inputs", depthwise_kernel="kernel")
+separable_conv2d = with_earlier_names(ops.separable_conv, x="inputs")
 
 
 def conv2d_transpose(
-    x: Any,
-    kernel: Any,
-    output_shape: Sequence[Any],
-    strides: Any = (1, 1),
+    x: Tensor,
+    kernel: Tensor,
+    output_shape: Sequence[int],
+    strides: Sequence[int] = (1, 1),
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
+    dilation_rate: Sequence[int] = (1, 1),
 ) -> Tensor:
     """Convolve transposed, to a shape of which the sizes decide how much is added at the end."""
-    first = 1 if config.standard_data_format(data_format) == "channels_last" else 2
+    first = 1 if standard_data_format(data_format) == "channels_last" else 2
     extra = []
     for axis, step, rate in zip(range(2), strides, dilation_rate, strict=True):
         window = rate * (kernel.shape[axis] - 1) + 1
@@ -89,165 +88,140 @@ def conv2d_transpose(
     )  # fmt: skip
 
 
-def depthwise_conv2d(
-    x: Any,
-    depthwise_kernel: Any,
-    strides: Any = (1, 1),
+def pool2d(
+    x: TensorLike,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] = 1,
     padding: str = "valid",
     data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
+    pool_mode: str = "max",
 ) -> Tensor:
-    """Convolve each channel by its own kernels."""
-    return ops.depthwise_conv(x, depthwise_kernel, strides, padding, data_format, dilation_rate)
-
-
-def separable_conv2d(
-    x: Any,
-    depthwise_kernel: Any,
-    pointwise_kernel: Any,
-    strides: Any = (1, 1),
-    padding: str = "valid",
-    data_format: str | None = None,
-    dilation_rate: Any = (1, 1),
-) -> Tensor:
-    """Convolve each channel, and mix the channels."""
-    return ops.separable_conv(
-        x, depthwise_kernel, pointwise_kernel, strides, padding, data_format, dilation_rate
-    )
-
-
-def _pool(
-    x: Any, pool_size: Any, strides: Any, padding: str, data_format: str | None, pool_mode: str
-) -> Tensor:
-    pools: dict[str, Callable[..., Tensor]] = {"max": ops.max_pool, "avg": ops.average_pool}
+    """Pool over windows: the maximum or the mean of each."""
+    pools = {"max": ops.max_pool, "avg": ops.average_pool}
     if pool_mode not in pools:
         raise ValueError(f"pool_mode must be 'max' or 'avg', got {pool_mode!r}")
     return pools[pool_mode](x, pool_size, strides, padding, data_format)
 
 
-def pool2d(
-    x: Any,
-    pool_size: Any,
-    strides: Any = (1, 1),
-    padding: str = "valid",
-    data_format: str | None = None,
-    pool_mode: str = "max",
-) -> Tensor:
-    """Pool over two axes: the maximum or the mean of each window."""
-    return _pool(x, pool_size, strides, padding, data_format, pool_mode)
-
-
-def pool3d(
-    x: Any,
-    pool_size: Any,
-    strides: Any = (1, 1, 1),
-    padding: str = "valid",
-    data_format: str | None = None,
-    pool_mode: str = "max",
-) -> Tensor:
-    """Pool over three axes: the maximum or the mean of each window."""
-    return _pool(x, pool_size, strides, padding, data_format, pool_mode)
+pool3d = pool2d
 
 
 # -- borders and sizes ---------------------------------------------------------------------------------------
 
 
-def _padded(x: Any, amounts: Sequence[Any], data_format: str | None) -> Tensor:
-    last = config.standard_data_format(data_format) == "channels_last"
-    none, amounts = (0, 0), [tuple(pair) for pair in amounts]
-    return ops.pad(x, [none, *amounts, none] if last else [none, none, *amounts])
+_Pairs = Sequence[Sequence[int]]
 
 
-def temporal_padding(x: Any, padding: Any = (1, 1)) -> Tensor:
+def _padded(x: TensorLike, amounts: _Pairs, data_format: str | None) -> Tensor:
+    last = standard_data_format(data_format) == "channels_last"
+    pairs, none = [tuple(pair) for pair in amounts], (0, 0)
+    return ops.pad(x, [none, *pairs, none] if last else [none, none, *pairs])
+
+
+def temporal_padding(x: TensorLike, padding: Sequence[int] = (1, 1)) -> Tensor:
     """Add zeros at both ends of the middle axis."""
     return _padded(x, [padding], "channels_last")
 
 
-def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: str | None = None) -> Tensor:
+def spatial_2d_padding(
+    x: TensorLike, padding: _Pairs = ((1, 1), (1, 1)), data_format: str | None = None
+) -> Tensor:
     """Add zeros around two axes."""
     return _padded(x, padding, data_format)
 
 
 def spatial_3d_padding(
-    x: Any, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
+    x: TensorLike, padding: _Pairs = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
 ) -> Tensor:
     """Add zeros around three axes."""
     return _padded(x, padding, data_format)
 
 
 def resize_images(
-    x: Any, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest"
+    x: Tensor, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest"
 ) -> Tensor:
     """Enlarge images by integer factors."""
-    from hornbeam.layers import UpSampling2D
-
     factors = (height_factor, width_factor)
-    return UpSampling2D(factors, data_format=data_format, interpolation=interpolation)(x)
+    return layers.UpSampling2D(factors, data_format=data_format, interpolation=interpolation)(x)
 
 
 # -- statistics, variables, loops ----------------------------------------------------------------------------
 
 
 def batch_normalization(
-    x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 1e-3
+    x: TensorLike,
+    mean: TensorLike,
+    var: TensorLike,
+    beta: TensorLike | None,
+    gamma: TensorLike | None,
+    axis: int = -1,
+    epsilon: float = 1e-3,
 ) -> Tensor:
     """Subtract the mean, divide by the standard deviation, scale by `gamma` and add `beta`."""
     return ops.batch_normalization(x, mean, var, axis=axis, offset=beta, scale=gamma, epsilon=epsilon)
 
 
-def count_params(x: Any) -> int:
+def count_params(x: Tensor) -> int:
     """Return the number of elements."""
-    return int(np.prod(x.shape))
+    return math.prod(x.shape)
 
 
-def in_top_k(predictions: Any, targets: Any, k: int) -> Tensor:
+def in_top_k(predictions: TensorLike, targets: TensorLike, k: int) -> Tensor:
     """Return for each row whether the target is among the `k` largest predictions."""
     return ops.in_top_k(targets, predictions, k)
 
 
-def moving_average_update(x: Variable, value: Any, momentum: float) -> Tensor:
+def moving_average_update(x: Variable, value: TensorLike, momentum: float) -> Tensor:
     """Move a variable towards a value: x * momentum + value * (1 - momentum)."""
     return x.assign(x * momentum + as_tensor(value) * (1.0 - momentum))
 
 
-def random_bernoulli(shape: Any, p: float = 0.0, dtype: Any = None, seed: Any = None) -> Tensor:
+def random_bernoulli(
+    shape: Iterable[int], p: float = 0.0, dtype: str | None = None, seed: int | None = None
+) -> Tensor:
     """Draw 1 with probability `p`, else 0."""
-    uniform = random.uniform(tuple(shape), seed=seed)
-    return ops.cast(uniform < p, dtype or config.floatx())
+    return ops.cast(random.uniform(tuple(shape), seed=seed) < p, dtype or config.floatx())
 
 
 def random_normal_variable(
-    shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: Any = None
+    shape: Iterable[int],
+    mean: float,
+    scale: float,
+    dtype: str | None = None,
+    name: str | None = None,
+    seed: int | None = None,
 ) -> Variable:
     """Create a Variable of normal random numbers."""
     return Variable(random.normal(tuple(shape), mean, scale, dtype=dtype, seed=seed), name=name)
 
 
 def random_uniform_variable(
-    shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None, seed: Any = None
+    shape: Iterable[int],
+    low: float,
+    high: float,
+    dtype: str | None = None,
+    name: str | None = None,
+    seed: int | None = None,
 ) -> Variable:
     """Create a Variable of uniform random numbers."""
     return Variable(random.uniform(tuple(shape), low, high, dtype=dtype, seed=seed), name=name)
 
 
-def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype: Any = None) -> Any:
+def map_fn(
+    fn: Callable[[Tensor], R], elems: TensorLike, name: str | None = None, dtype: str | None = None
+) -> R:
     """Apply a function to each row."""
-    return ops.map(fn, as_tensor(elems))
+    result: R = ops.map(fn, as_tensor(elems))
+    return result
 
 
-def _fold(fn: Callable[[Any, Any], Any], rows: list[Any], initializer: Any) -> Any:
-    start = rows[:1] if initializer is None else [initializer]
-    remaining = rows[1:] if initializer is None else rows
-    return list(itertools.accumulate([*start, *remaining], fn))[-1]
-
-
-def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+def foldl(fn: _Fold, elems: TensorLike, initializer: Tensor | None = None, name: str | None = None) -> Tensor:
     """Combine the rows from the first to the last: fn(fn(a, b), c)."""
     tensor = as_tensor(elems)
-    return _fold(fn, [tensor[i] for i in range(len(tensor))], initializer)
+    rows = [tensor[index] for index in range(len(tensor))]
+    return functools.reduce(fn, rows if initializer is None else [initializer, *rows])
 
 
-def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+def foldr(fn: _Fold, elems: TensorLike, initializer: Tensor | None = None, name: str | None = None) -> Tensor:
     """Combine the rows from the last to the first: fn(fn(c, b), a)."""
-    tensor = as_tensor(elems)
-    return _fold(fn, [tensor[i] for i in reversed(range(len(tensor)))], initializer)
+    return foldl(fn, ops.flip(elems, axis=0), initializer)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from hornbeam import ops, tree
+from hornbeam import Layer, Tensor, ops, tree
+from hornbeam.layers import RNN
 from hornbeam_compat.messages import log_deprecated
 from hornbeam_compat.patch import Patch
+
+if TYPE_CHECKING:
+    from hornbeam.extensions.typing import Tree
 
 
 class _Shape:
@@ -21,56 +25,52 @@ class _Shape:
     def __init__(self, end: str) -> None:
         self._end = end
 
-    def __get__(self, layer: Any, owner: Any = None) -> Any:
+    def __get__(self, layer: Layer | None, owner: type | None = None) -> Tree:
         if layer is None:
             return self
         log_deprecated(f"layer.{self._end}_shape", f"layer.{self._end}.shape")
         return tree.map_structure(lambda x: tuple(x.shape), getattr(layer, self._end))
 
 
-def get_output_at(self: Any, node_index: int) -> Any:
+def get_output_at(self: Layer, node_index: int) -> Tree:
     """Return the output of one of the calls of a layer."""
     log_deprecated("layer.get_output_at(i)", "layer.output, or the tensor that the call returned")
-    return _call_at(self, node_index).result
+    return self._hb_inbound[node_index].result
 
 
-def get_input_at(self: Any, node_index: int) -> Any:
+def get_input_at(self: Layer, node_index: int) -> Tree:
     """Return the input of one of the calls of a layer."""
     log_deprecated("layer.get_input_at(i)", "layer.input, or the tensor that the layer was called on")
-    inputs = _call_at(self, node_index).inputs
+    inputs = self._hb_inbound[node_index].inputs
     return inputs[0] if len(inputs) == 1 else list(inputs)
-
-
-def _call_at(layer: Any, index: int) -> Any:
-    return layer._hb_inbound[index]
 
 
 def patches() -> Iterator[Patch]:
     """Yield patches for layers."""
-    from hornbeam.layers import RNN, Layer
-
     yield Patch(Layer, "output_shape", _Shape("output"))
     yield Patch(Layer, "input_shape", _Shape("input"))
+    yield Patch(Layer, "get_output_at", get_output_at)
+    yield Patch(Layer, "get_input_at", get_input_at)
     yield Patch(RNN, "__init__", _accept_time_major(RNN.__init__))
     yield Patch(RNN, "call", _swap_axes(RNN.call))
 
 
-def _accept_time_major(init: Any) -> Any:
+def _accept_time_major(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
-    def wrapper(self: Any, *args: Any, time_major: bool = False, **kwargs: Any) -> None:
+    def wrapper(self: RNN, *args: object, time_major: bool = False, **kwargs: object) -> None:
         if time_major:
             log_deprecated("time_major=True", "ops.swapaxes(x, 0, 1) before and after the layer")
         init(self, *args, **kwargs)
-        self._time_major = time_major
+        vars(self)["_time_major"] = time_major
 
     return wrapper
 
 
-def _swap_axes(call: Any) -> Any:
+def _swap_axes(call: Callable[..., Tree]) -> Callable[..., Tree]:
     """Let layers with `time_major=True` take and return sequences of shape (time, batch, ...)."""
 
     @functools.wraps(call)
-    def wrapper(self: Any, sequences: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: RNN, sequences: Tensor, *args: object, **kwargs: Any) -> Tree:
         if not getattr(self, "_time_major", False):
             return call(self, sequences, *args, **kwargs)
         if kwargs.get("mask") is not None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hornbeam import layers, ops
+from hornbeam import Layer, Tensor, layers, ops
 from hornbeam_compat.messages import log_deprecated
+
+if TYPE_CHECKING:
+    from hornbeam.extensions.typing import TensorLike
 
 # Name -> its replacement; empty for names that Keras 3 has, of which only a way to call them is deprecated.
 REPLACEMENTS = {
@@ -23,7 +26,9 @@ REPLACEMENTS = {
 _SIZES = {1: ("filter_length",), 2: ("nb_row", "nb_col"), 3: ("kernel_dim1", "kernel_dim2", "kernel_dim3")}
 
 
-def _convolution(layer_class: type, rank: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def _convolution(
+    layer_class: type[Layer], rank: int, args: Sequence[object], kwargs: dict[str, Any]
+) -> Layer:
     """Create a convolution from kernel sizes that are separate arguments."""
     names = _SIZES[rank]
     positional = rank > 1 and len(args) > rank and all(isinstance(n, int) for n in args[1 : rank + 1])
@@ -37,17 +42,17 @@ def _convolution(layer_class: type, rank: int, args: Sequence[Any], kwargs: dict
     return layer_class(*args, **kwargs)
 
 
-def Convolution1D(*args: Any, **kwargs: Any) -> Any:
+def Convolution1D(*args: object, **kwargs: object) -> Layer:
     """Create a Conv1D."""
     return _convolution(layers.Conv1D, 1, args, kwargs)
 
 
-def Convolution2D(*args: Any, **kwargs: Any) -> Any:
+def Convolution2D(*args: object, **kwargs: object) -> Layer:
     """Create a Conv2D; `Convolution2D(32, 3, 3)` has a kernel of 3 x 3."""
     return _convolution(layers.Conv2D, 2, args, kwargs)
 
 
-def Convolution3D(*args: Any, **kwargs: Any) -> Any:
+def Convolution3D(*args: object, **kwargs: object) -> Layer:
     """Create a Conv3D; `Convolution3D(32, 3, 3, 3)` has a kernel of 3 x 3 x 3."""
     return _convolution(layers.Conv3D, 3, args, kwargs)
 
@@ -67,7 +72,7 @@ class ThresholdedReLU(layers.Layer):
         super().__init__(**kwargs)
         self.theta = theta
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.where(inputs > self.theta, inputs, ops.zeros_like(inputs))
 
 
@@ -77,13 +82,13 @@ _MERGES = {
 
 
 def merge(
-    inputs: Sequence[Any],
+    inputs: Sequence[TensorLike],
     mode: str = "sum",
-    dot_axes: Any = -1,
+    dot_axes: int | tuple[int, int] = -1,
     concat_axis: int = -1,
     name: str | None = None,
-    **unused: Any,
-) -> Any:
+    **unused: object,
+) -> Tensor:
     """Merge several tensors into one.
 
     Args:

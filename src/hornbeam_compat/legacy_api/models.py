@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 
-from hornbeam import tree
+from hornbeam import Metric, Model, Tensor, callbacks, tree
 from hornbeam.errors import MissingNameError
 from hornbeam_compat.legacy_api.arguments import METHODS, rename_arguments
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
+
+if TYPE_CHECKING:
+    from hornbeam.extensions.typing import TensorTree
+
+R = TypeVar("R")
+Monitor = callbacks.Checkpoint | callbacks.EarlyStopping | callbacks.ReduceLROnPlateau
 
 
 class LegacyHistory(dict[str, Any]):
@@ -21,7 +28,7 @@ class LegacyHistory(dict[str, Any]):
 
     NAMES: ClassVar[dict[str, str]] = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
 
-    def __missing__(self, key: str) -> Any:
+    def __missing__(self, key: str) -> object:
         new = self.NAMES.get(key)
         if new is None or new not in self:
             raise KeyError(key)
@@ -30,8 +37,12 @@ class LegacyHistory(dict[str, Any]):
 
 
 def fit_generator(
-    self: Any, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, **kwargs: Any
-) -> Any:
+    self: Model,
+    generator: Iterable[object],
+    steps_per_epoch: int | None = None,
+    epochs: int = 1,
+    **kwargs: Any,
+) -> callbacks.History:
     """Call `fit` on batches of a generator."""
     log_deprecated("Model.fit_generator()", "Model.fit()")
     if _KERAS1_ARGUMENTS & kwargs.keys():  # the second argument counted samples then
@@ -48,7 +59,9 @@ def fit_generator(
 _KERAS1_ARGUMENTS = {"samples_per_epoch", "nb_epoch", "nb_val_samples", "nb_worker"}
 
 
-def steps_of(batches: Any, samples: int | None, argument: str) -> tuple[Any, int | None]:
+def steps_of(
+    batches: Iterable[object], samples: int | None, argument: str
+) -> tuple[Iterable[object], int | None]:
     """Convert Keras 1's number of samples to a number of batches.
 
     Args:
@@ -61,50 +74,43 @@ def steps_of(batches: Any, samples: int | None, argument: str) -> tuple[Any, int
     """
     if samples is None:
         return batches, None
-    if hasattr(batches, "__getitem__"):
-        size = _batch_size(batches[0])
+    if isinstance(batches, Sequence) or hasattr(batches, "__getitem__"):
+        first = batches[0]
     else:
         iterator = iter(batches)
         first = next(iterator)
-        batches, size = itertools.chain([first], iterator), _batch_size(first)
+        batches = itertools.chain([first], iterator)
+    size = len(tree.flatten(first)[0])
     log_deprecated(argument, f"the number of batches ({samples} samples in batches of {size})")
     return batches, -(-int(samples) // size)
 
 
-def _batch_size(batch: Any) -> int:
-    return len(tree.flatten(batch)[0])
+def _batches_method(name: str, method: Callable[..., R]) -> Callable[..., R]:
+    """Return the method `evaluate_generator` or `predict_generator`, which calls `method` on batches."""
+
+    def call(self: Model, generator: Iterable[object], steps: int | None = None, **kwargs: object) -> R:
+        log_deprecated(f"Model.{name}_generator()", f"Model.{name}()")
+        options = rename_arguments(kwargs, METHODS[name], f"Model.{name}_generator")
+        if "val_samples" in options:
+            argument = f"Model.{name}_generator(val_samples=)"
+            generator, steps = steps_of(generator, options.pop("val_samples"), argument)
+        return method(self, generator, **{"steps": steps, "verbose": 0, **options})
+
+    return call
 
 
-def evaluate_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
-    """Call `evaluate` on batches of a generator."""
-    log_deprecated("Model.evaluate_generator()", "Model.evaluate()")
-    if "val_samples" in kwargs:
-        generator, steps = steps_of(
-            generator, kwargs.pop("val_samples"), "Model.evaluate_generator(val_samples=)"
-        )
-    options = rename_arguments(kwargs, METHODS["evaluate"], "Model.evaluate_generator")
-    return self.evaluate(generator, **{"steps": steps, "verbose": 0, **options})
-
-
-def predict_generator(self: Any, generator: Any, steps: int | None = None, **kwargs: Any) -> Any:
-    """Call `predict` on batches of a generator."""
-    log_deprecated("Model.predict_generator()", "Model.predict()")
-    if "val_samples" in kwargs:
-        generator, steps = steps_of(
-            generator, kwargs.pop("val_samples"), "Model.predict_generator(val_samples=)"
-        )
-    options = rename_arguments(kwargs, METHODS["predict"], "Model.predict_generator")
-    return self.predict(generator, **{"steps": steps, "verbose": 0, **options})
-
-
-def predict_classes(self: Any, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+def predict_classes(
+    self: Model, x: TensorTree, batch_size: int | None = None, verbose: int | str = 0
+) -> np.ndarray:
     """Return the most probable class of each sample."""
     log_deprecated("Model.predict_classes(x)", "np.argmax(model.predict(x), axis=-1)")
     outputs = self.predict(x, batch_size=batch_size, verbose=verbose)
     return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
 
 
-def predict_proba(self: Any, x: Any, batch_size: int | None = None, verbose: Any = 0) -> np.ndarray:
+def predict_proba(
+    self: Model, x: TensorTree, batch_size: int | None = None, verbose: int | str = 0
+) -> np.ndarray:
     """Call `predict`."""
     log_deprecated("Model.predict_proba()", "Model.predict()")
     return self.predict(x, batch_size=batch_size, verbose=verbose)
@@ -117,12 +123,17 @@ class CompiledLoss:
         model: A compiled model.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
+        self._state = model._hb_trainer
         self._model = model
 
     def __call__(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None
-    ) -> Any:
+        self,
+        y_true: TensorTree,
+        y_pred: TensorTree,
+        sample_weight: TensorTree = None,
+        regularization_losses: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """Compute the loss of a batch.
 
         Args:
@@ -135,9 +146,11 @@ class CompiledLoss:
             Scalar tensor.
         """
         log_deprecated("Model.compiled_loss(y, y_pred)", "Model.compute_loss(y=y, y_pred=y_pred)")
-        state = self._model._hb_trainer
-        loss = sum(regularization_losses or (), state.losses(y_true, y_pred, sample_weight, self._model))
-        state.loss_tracker.update_state(loss)
+        assert self._state.losses is not None
+        loss = self._state.losses(y_true, y_pred, sample_weight, self._model)
+        assert loss is not None
+        loss = functools.reduce(operator.add, regularization_losses or (), loss)
+        self._state.loss_tracker.update_state(loss)
         return loss
 
 
@@ -148,10 +161,10 @@ class CompiledMetrics:
         model: A compiled model.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Model) -> None:
+        self._metrics = model._hb_trainer.metrics
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: TensorTree, y_pred: TensorTree, sample_weight: TensorTree = None) -> None:
         """Update the metrics by a batch.
 
         Args:
@@ -162,15 +175,14 @@ class CompiledMetrics:
         log_deprecated(
             "Model.compiled_metrics.update_state(y, y_pred)", "Model.compute_metrics(x, y, y_pred)"
         )
-        metrics = self._model._hb_trainer.metrics
-        if metrics is not None:
-            metrics.update_state(y_true, y_pred, sample_weight)
+        if self._metrics is not None:
+            self._metrics.update_state(y_true, y_pred, sample_weight)
 
 
-def _torch_only(name: str) -> Any:
+def _torch_only(name: str) -> property:
     """Return a property that refuses a method which models have in Keras on PyTorch."""
 
-    def refuse(self: Any) -> Any:
+    def refuse(self: Model) -> NoReturn:
         raise MissingNameError(
             f"{type(self).__name__}.{name}: a model is a torch.nn.Module in Keras on PyTorch only. "
             "hornbeam.interop.torch_module(model) converts it to one. "
@@ -180,13 +192,13 @@ def _torch_only(name: str) -> Any:
     return property(refuse)
 
 
-def reset_states(self: Any) -> None:
+def reset_states(self: Metric) -> None:
     """Call `reset_state`."""
     log_deprecated("Metric.reset_states()", "Metric.reset_state()")
     self.reset_state()
 
 
-def reset_model_states(self: Any) -> None:
+def reset_model_states(self: Model) -> None:
     """Set the states of all stateful layers to zero."""
     log_deprecated("Model.reset_states()", "layer.reset_state() of each stateful layer")
     for layer in self._flatten_layers(include_self=False):
@@ -196,18 +208,17 @@ def reset_model_states(self: Any) -> None:
 
 def patches() -> Iterator[Patch]:
     """Yield patches for methods of models and metrics, and for keys of histories."""
-    from hornbeam import callbacks
-    from hornbeam.metrics import Metric
-    from hornbeam.models import Model
-
-    for method in (fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba):
+    for method in (fit_generator, predict_classes, predict_proba):
         yield Patch(Model, method.__name__, method)
+    yield Patch(Model, "evaluate_generator", _batches_method("evaluate", Model.evaluate))
+    yield Patch(Model, "predict_generator", _batches_method("predict", Model.predict))
     for name in ("parameters", "named_parameters", "zero_grad", "state_dict", "load_state_dict"):
         yield Patch(Model, name, _torch_only(name))
     yield Patch(Model, "compiled_loss", property(CompiledLoss))
     yield Patch(Model, "compiled_metrics", property(CompiledMetrics))
     yield Patch(Model, "_loss_tracker", property(lambda model: model._hb_trainer.loss_tracker))
     yield Patch(Model, "reset_states", reset_model_states)
+    yield Patch(Metric, "reset_states", reset_states)
     for monitor in (
         callbacks.Checkpoint,
         callbacks.EarlyStopping,
@@ -215,15 +226,14 @@ def patches() -> Iterator[Patch]:
         callbacks.ReduceLROnPlateau,
     ):
         yield Patch(monitor, "_value", _accept_earlier_names(monitor._value))
-    yield Patch(Metric, "reset_states", reset_states)
     yield Patch(Model, "fit", _log_stratified_split(Model.fit))
     yield Patch(Model, "__init__", _accept_input_and_output(Model.__init__))
     yield Patch(callbacks.History, "on_train_begin", _use_legacy_history(callbacks.History.on_train_begin))
 
 
-def _log_stratified_split(fit: Any) -> Any:
+def _log_stratified_split(fit: Callable[..., R]) -> Callable[..., R]:
     @functools.wraps(fit)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapper(self: Model, *args: object, **kwargs: object) -> R:
         if kwargs.get("validation_split") and "validation_split_mode" not in kwargs:
             log_once(
                 "validation_split= draws a stratified sample here, Keras takes the last rows. "
@@ -234,31 +244,31 @@ def _log_stratified_split(fit: Any) -> Any:
     return wrapper
 
 
-def _accept_earlier_names(value: Any) -> Any:
+def _accept_earlier_names(value: Callable[..., R]) -> Callable[..., R]:
     """Let callbacks find the metric that has another name since Keras 2.3."""
 
     @functools.wraps(value)
-    def wrapper(self: Any, logs: Any) -> float | None:
+    def wrapper(self: Monitor, logs: Mapping[str, object] | None) -> R:
         new = LegacyHistory.NAMES.get(self.monitor)
-        if logs and new in logs and self.monitor not in logs:
+        if new is not None and logs and new in logs and self.monitor not in logs:
             log_deprecated(f"monitor={self.monitor!r}", f"monitor={new!r}")
             self.monitor = new
-        return cast("float | None", value(self, logs))
+        return value(self, logs)
 
     return wrapper
 
 
-def _accept_input_and_output(init: Any) -> Any:
+def _accept_input_and_output(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
-    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+    def wrapper(self: Model, *args: object, **kwargs: object) -> None:
         init(self, *args, **rename_arguments(kwargs, {"input": "inputs", "output": "outputs"}, "Model"))
 
     return wrapper
 
 
-def _use_legacy_history(on_train_begin: Any) -> Any:
+def _use_legacy_history(on_train_begin: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(on_train_begin)
-    def wrapper(self: Any, logs: Any = None) -> None:
+    def wrapper(self: callbacks.History, logs: Mapping[str, object] | None = None) -> None:
         on_train_begin(self, logs)
         self.history = LegacyHistory(self.history)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+import numpy.typing as npt
 
 from hornbeam.utils import PyDataset
 
@@ -32,8 +31,8 @@ class TimeseriesGenerator(PyDataset):
 
     def __init__(
         self,
-        data: Any,
-        targets: Any,
+        data: npt.ArrayLike,
+        targets: npt.ArrayLike,
         length: int,
         sampling_rate: int = 1,
         stride: int = 1,

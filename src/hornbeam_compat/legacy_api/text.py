@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def text_to_word_sequence(
 def hashing_trick(
     text: str,
     n: int,
-    hash_function: Any = None,
+    hash_function: Callable[[str], int] | Literal["md5"] | None = None,
     filters: str = _FILTERS,
     lower: bool = True,
     split: str = " ",
@@ -59,9 +59,7 @@ def hashing_trick(
     Returns:
         List of integers, one a word.
     """
-    hash_word: Callable[[str], int] = hash if hash_function is None else hash_function
-    if hash_function == "md5":
-        hash_word = _md5
+    hash_word = _md5 if hash_function == "md5" else hash_function or hash
     return [hash_word(word) % (n - 1) + 1 for word in text_to_word_sequence(text, filters, lower, split)]
 
 
@@ -95,7 +93,7 @@ class Tokenizer:
         split: str = " ",
         char_level: bool = False,
         oov_token: str | None = None,
-        **kwargs: Any,
+        **kwargs: int,
     ) -> None:
         self.num_words = kwargs.pop("nb_words", num_words)
         self.filters, self.lower, self.split = filters, lower, split
@@ -106,7 +104,7 @@ class Tokenizer:
         self.index_word: dict[int, str] = {}
         self.document_count = 0
 
-    def _words(self, text: Any) -> Sequence[str]:
+    def _words(self, text: str | list[str] | tuple[str, ...]) -> Sequence[str]:
         if isinstance(text, (list, tuple)):
             return [word.lower() for word in text] if self.lower else text
         if self.char_level:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
+from hornbeam import Model
 from hornbeam_compat.messages import log_once
 
 
-def keeps_trainable_of_compile(model: Any) -> bool:
+def keeps_trainable_of_compile(model: Model) -> bool:
     """Return True if a model, frozen or not since `compile()`, is trained as it was then.
 
     Programs for Keras 2 freeze a discriminator after compiling it, and train it all the same. Keras 3 would

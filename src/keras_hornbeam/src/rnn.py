@@ -5,26 +5,34 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import TYPE_CHECKING, NoReturn
 
 from keras.src import activations, tree
 
-import hornbeam
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam.extensions.operations import recurrent
 from keras_hornbeam.src.ops.core import convert_to_tensor
+
+if TYPE_CHECKING:
+    from keras.src.layers import Layer
+
+    from hornbeam.extensions.typing import Tree
+
+# The last output, all outputs, and the states.
+Outputs = tuple[Tensor, Tensor, list[Tensor]]
 
 # True while a layer calls `lstm` or `gru` that wants zeros for masked steps: Keras does not pass this on.
 _zero_output = ContextVar("masked steps give zeros", default=False)
 
 
-def tell_zero_output(module: Any) -> None:
+def tell_zero_output(module: ModuleType) -> None:
     """Let `inner_loop` of a layer tell `lstm` and `gru` its `zero_output_for_mask`."""
     layer = module.LSTM if hasattr(module, "LSTM") else module.GRU
     original = layer.inner_loop
 
     @functools.wraps(original)
-    def inner_loop(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def inner_loop(self: Layer, *args: object, **kwargs: object) -> Tree:
         token = _zero_output.set(self.zero_output_for_mask)
         try:
             return original(self, *args, **kwargs)
@@ -35,25 +43,25 @@ def tell_zero_output(module: Any) -> None:
 
 
 def rnn(
-    step_function: Callable[..., tuple[Any, Any]],
-    inputs: Any,
-    initial_states: Sequence[Any],
+    step_function: Callable[[Tree, list[Tree]], tuple[Tree, Sequence[Tree]]],
+    inputs: Tree,
+    initial_states: Sequence[Tree],
     go_backwards: bool = False,
-    mask: Any = None,
-    constants: Sequence[Any] | None = None,
+    mask: Tensor | None = None,
+    constants: Sequence[Tree] | None = None,
     unroll: bool = False,
     input_length: int | None = None,
     time_major: bool = False,
     zero_output_for_mask: bool = False,
     return_all_outputs: bool = True,
-) -> tuple[Any, Any, Any]:
+) -> tuple[Tree, Tree, list[Tree]]:
     """Call `step_function` for each step of time; returns the last output, all outputs and the states.
 
     A step that the mask leaves out repeats the last output (or zeros), and keeps the states.
     """
     constants = list(constants or [])
 
-    def first_axis(x: Any) -> Any:
+    def first_axis(x: Tensor) -> Tensor:
         x = x if time_major else ops.swapaxes(x, 0, 1)
         return ops.flip(x, axis=0) if go_backwards else x
 
@@ -63,7 +71,7 @@ def rnn(
         kept = kept[:, :, 0]
     states = list(initial_states)
 
-    def step(carry: Any, at: Any) -> Any:
+    def step(carry: tuple[Tree, list[Tree]], at: Tree) -> tuple[tuple[Tree, list[Tree]], Tree]:
         last, states = carry
         x, keep = at if kept is not None else (at, None)
         output, new = step_function(x, [*states, *constants])
@@ -83,29 +91,29 @@ def rnn(
     return last, outputs, states
 
 
-def _where(keep: Any, new: Any, old: Any) -> Any:
+def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return ops.where(ops.reshape(keep, (-1, *[1] * (len(new.shape) - 1))), new, old)
 
 
-def cudnn_ok(*args: Any, **kwargs: Any) -> bool:
+def cudnn_ok(*args: object, **kwargs: object) -> bool:
     """Return False: Keras asks for kernels of CUDA."""
     return False
 
 
 def lstm(
-    inputs: Any,
-    initial_state_h: Any,
-    initial_state_c: Any,
-    mask: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any,
-    activation: Any,
-    recurrent_activation: Any,
+    inputs: Tensor,
+    initial_state_h: Tensor,
+    initial_state_c: Tensor,
+    mask: Tensor | None,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None,
+    activation: object,
+    recurrent_activation: object,
     return_sequences: bool = False,
     go_backwards: bool = False,
     unroll: bool = False,
-) -> tuple[Any, Any, list[Any]]:
+) -> Outputs:
     """Run an LSTM in one operation; returns the last output, all outputs and the states."""
     _check_fused(inputs, activation, recurrent_activation, unroll)
     mask = _steps(mask)
@@ -115,19 +123,19 @@ def lstm(
 
 
 def gru(
-    inputs: Any,
-    initial_state: Any,
-    mask: Any,
-    kernel: Any,
-    recurrent_kernel: Any,
-    bias: Any,
-    activation: Any,
-    recurrent_activation: Any,
+    inputs: Tensor,
+    initial_state: Tensor,
+    mask: Tensor | None,
+    kernel: Tensor,
+    recurrent_kernel: Tensor,
+    bias: Tensor | None,
+    activation: object,
+    recurrent_activation: object,
     return_sequences: bool = False,
     go_backwards: bool = False,
     unroll: bool = False,
     reset_after: bool = True,
-) -> tuple[Any, Any, list[Any]]:
+) -> Outputs:
     """Run a GRU in one operation; returns the last output, all outputs and the states."""
     _check_fused(inputs, activation, recurrent_activation, unroll or not reset_after)
     if bias is None:
@@ -139,14 +147,14 @@ def gru(
     return _packed(outputs, states, mask, return_sequences, go_backwards)
 
 
-def _check_fused(inputs: Any, activation: Any, gate: Any, other: bool) -> None:
+def _check_fused(inputs: Tensor, activation: object, gate: object, other: bool) -> None:
     """Raise NotImplementedError, upon which Keras calls `rnn`, if there is no operation for all steps."""
     plain = activation is activations.tanh and gate is activations.sigmoid
     if not plain or other or len(inputs.shape) != 3:
         raise NotImplementedError
 
 
-def _steps(mask: Any) -> hornbeam.Tensor | None:
+def _steps(mask: Tensor | None) -> Tensor | None:
     """Return the mask of the steps (batch, steps), or None."""
     if mask is None:
         return None
@@ -154,18 +162,14 @@ def _steps(mask: Any) -> hornbeam.Tensor | None:
     return mask[:, :, 0] if len(mask.shape) == 3 else mask
 
 
-def _projected(inputs: Any, kernel: Any, bias: Any) -> hornbeam.Tensor:
+def _projected(inputs: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     x = ops.matmul(inputs, kernel)
     return x if bias is None else ops.add(x, bias)
 
 
 def _packed(
-    outputs: Any,
-    states: list[Any],
-    mask: hornbeam.Tensor | None,
-    return_sequences: bool,
-    backwards: bool,
-) -> tuple[Any, Any, list[Any]]:
+    outputs: Tensor, states: list[Tensor], mask: Tensor | None, return_sequences: bool, backwards: bool
+) -> Outputs:
     """Return the last output, the outputs in the order of the steps, and the states, as `rnn` does."""
     last = states[0]
     if backwards:
@@ -179,7 +183,7 @@ def _packed(
     return last, outputs if return_sequences else ops.expand_dims(last, 1), states
 
 
-def bidirectional_lstm(*args: Any, **kwargs: Any) -> NoReturn:
+def bidirectional_lstm(*args: object, **kwargs: object) -> NoReturn:
     """Raise NotImplementedError: Keras calls the layer for each direction then."""
     raise NotImplementedError
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from keras.src import tree
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from keras.src.trainers.data_adapters.array_slicing import convert_to_sliceable
+from keras.src.trainers.data_adapters.data_adapter import DataAdapter
 from keras.src.utils import io_utils
 
 import hornbeam
@@ -29,13 +31,16 @@ from hornbeam.extensions.training import (
 )
 from keras_hornbeam.src.ops.core import convert_to_tensor
 
+if TYPE_CHECKING:
+    from hornbeam.extensions.typing import Tree
 
-def as_batch(data: Any) -> Batch:
+
+def as_batch(data: object) -> Batch:
     """Flatten a batch of Keras; what is not a tensor becomes a NumPy array."""
     return Batch.of(tree.map_structure(_as_array, data, none_is_leaf=False))
 
 
-def _as_array(x: Any) -> Any:
+def _as_array(x: npt.ArrayLike | hornbeam.Tensor) -> np.ndarray | hornbeam.Tensor:
     return x if isinstance(x, hornbeam.Tensor) else np.ascontiguousarray(x)
 
 
@@ -62,11 +67,11 @@ class CompiledFunction:
             self.eager = True
         return not self.eager
 
-    def compiled(self, signature: Signature) -> Any:
+    def compiled(self, signature: Signature) -> Step | Predictor:
         """Return the function, traced and compiled for a signature of its batches."""
         raise NotImplementedError
 
-    def by_line(self, data: Any) -> Any:
+    def by_line(self, data: object) -> Tree:
         """Run the code of the function on a batch."""
         return self.fn(tree.map_structure(convert_to_tensor, data, none_is_leaf=False))
 
@@ -81,13 +86,13 @@ class CompiledSteps(CompiledFunction):
         # Steps of a call of the engine that take an eighth of a second, as last measured.
         self._sizes: dict[Step, int] = {}
 
-    def __call__(self, batches: list[Any]) -> Any:
+    def __call__(self, batches: Iterable[object]) -> Tree:
         """Run a step for each batch of a list. Returns the logs of the last one."""
         for data in batches:
             logs = self._run(data)
         return logs
 
-    def _run(self, data: Any) -> Any:
+    def _run(self, data: object) -> Tree:
         batch = None if self.eager else as_batch(data)
         if batch is not None and self.compiles(batch.signature()):
             with uninterrupted():
@@ -133,11 +138,11 @@ class CompiledPredict(CompiledFunction):
         self._cache = WeightCache()
         self._predictors: dict[Any, Predictor] = {}
 
-    def __call__(self, batches: list[Any]) -> Any:
+    def __call__(self, batches: Iterable[object]) -> Tree:
         """Return the outputs for a list of batches, as NumPy arrays."""
         return concatenated([self._run(data) for data in batches])
 
-    def _run(self, data: Any) -> Any:
+    def _run(self, data: object) -> Tree:
         batch = None if self.eager else as_batch(data)
         if batch is not None and self.compiles(batch.signature()):
             return self.compiled(batch.signature())([np.asarray(leaf) for leaf in batch.leaves])
@@ -160,14 +165,14 @@ def check_step(fn: Callable[..., Any]) -> None:
         )
 
 
-def concatenated(outputs: list[Any]) -> Any:
+def concatenated(outputs: list[Tree]) -> Tree:
     """Join the outputs of batches along the first axis."""
     if len(outputs) == 1:
         return outputs[0]
     return tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
 
-def arrays_of(adapter: Any) -> ArrayData | None:
+def arrays_of(adapter: DataAdapter) -> ArrayData | None:
     """Return the data of an adapter of Keras if they are arrays in memory, with the order it would draw."""
     if type(adapter) is not ArrayDataAdapter or adapter._shuffle == "batch":
         return None
@@ -177,5 +182,5 @@ def arrays_of(adapter: Any) -> ArrayData | None:
     return ArrayData(as_batch(table), adapter.batch_size, order=order)
 
 
-def _last(values: Any) -> Any:
+def _last(values: object) -> object:
     return values[-1] if isinstance(values, np.ndarray) else values

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from keras.src import callbacks as callbacks_module
 from keras.src import tree, utils
 from keras.src.backend import config
+from keras.src.callbacks import CallbackList, History, ProgbarLogger
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 from keras.src.trainers import trainer as base_trainer
 from keras.src.trainers.data_adapters import array_slicing
@@ -19,15 +19,16 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 from keras.src.utils import traceback_utils
 from keras.src.utils.python_utils import pythonify_logs
 
-import hornbeam
+from hornbeam import Tensor, gradients
 from hornbeam.extensions.packages import warn_user
 from keras_hornbeam.src.ops.core import convert_to_tensor
-from keras_hornbeam.src.steps import (
-    CompiledPredict,
-    CompiledSteps,
-    arrays_of,
-    concatenated,
-)
+from keras_hornbeam.src.steps import CompiledPredict, CompiledSteps, arrays_of, concatenated
+
+if TYPE_CHECKING:
+    from hornbeam.extensions.training import ArrayData
+    from hornbeam.extensions.typing import Tree
+
+Logs = dict[str, Any]
 
 
 class HornbeamTrainer(base_trainer.Trainer):
@@ -35,14 +36,14 @@ class HornbeamTrainer(base_trainer.Trainer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.train_function: Any = None
-        self.test_function: Any = None
-        self.predict_function: Any = None
+        self.train_function: CompiledSteps | None = None
+        self.test_function: CompiledSteps | None = None
+        self.predict_function: CompiledPredict | None = None
         self._trained_variables: tuple[bool, ...] = ()
 
     # -- steps -----------------------------------------------------------------------------------------------
 
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def train_step(self, data: object) -> Logs:
         """Update the weights with one batch; returns the logs."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self._call_model(x, training=True)
@@ -52,25 +53,25 @@ class HornbeamTrainer(base_trainer.Trainer):
             warn_user("The model does not have any trainable weights.")
         elif self.optimizer is not None:
             loss = self.optimizer.scale_loss(loss)
-            gradients = hornbeam.gradients(loss, [weight._value for weight in weights])
-            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            values = gradients(loss, [weight._value for weight in weights])
+            self.optimizer.apply_gradients(zip(values, weights, strict=True))
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: object) -> Logs:
         """Compute loss and metrics of one batch; returns the logs."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self._call_model(x, training=False)
         self._loss_of(x, y, y_pred, sample_weight, training=False)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def predict_step(self, data: Any) -> Any:
+    def predict_step(self, data: object) -> Tree:
         """Return the outputs for one batch."""
         return self._call_model(unpack_x_y_sample_weight(data)[0], training=False)
 
-    def _call_model(self, x: Any, training: bool) -> Any:
+    def _call_model(self, x: Tree, training: bool) -> Tree:
         return self(x, training=training) if self._call_has_training_arg else self(x)
 
-    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+    def _loss_of(self, x: Tree, y: Tree, y_pred: Tree, sample_weight: Tree, training: bool) -> Tensor:
         loss = self._compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         first = next(part for part in tree.flatten(x) if part is not None)
         self._loss_tracker.update_state(loss, sample_weight=first.shape[0])
@@ -78,7 +79,7 @@ class HornbeamTrainer(base_trainer.Trainer):
 
     # -- compiled steps --------------------------------------------------------------------------------------
 
-    def make_train_function(self, force: bool = False) -> Any:
+    def make_train_function(self, force: bool = False) -> CompiledSteps:
         """Make `train_function`, anew if other variables are trained than before."""
         trained = tuple(variable.trainable for variable in self.variables)
         if self.train_function is None or force or self._trained_variables != trained:
@@ -86,7 +87,7 @@ class HornbeamTrainer(base_trainer.Trainer):
             self._trained_variables = trained
         return self.train_function
 
-    def make_test_function(self, force: bool = False) -> Any:
+    def make_test_function(self, force: bool = False) -> CompiledSteps:
         """Make `test_function`."""
         if self.test_function is None or force:
             self.test_function = self._compiled(self.test_step)
@@ -95,7 +96,7 @@ class HornbeamTrainer(base_trainer.Trainer):
     def _compiled(self, step: Callable[..., Any]) -> CompiledSteps:
         return CompiledSteps(step, self.run_eagerly)
 
-    def make_predict_function(self, force: bool = False) -> Any:
+    def make_predict_function(self, force: bool = False) -> CompiledPredict:
         """Make `predict_function`."""
         if self.predict_function is None or force:
             self.predict_function = CompiledPredict(self.predict_step, self.run_eagerly)
@@ -106,23 +107,23 @@ class HornbeamTrainer(base_trainer.Trainer):
     @traceback_utils.filter_traceback
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
+        verbose: int | str = "auto",
+        callbacks: object = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: object = None,
         shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: object = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
-    ) -> Any:
+        validation_freq: int | Collection[int] = 1,
+    ) -> History:
         """Train the model; see `keras.Model.fit`."""
         self._assert_compile_called("fit")
         most = config.max_epochs()
@@ -137,26 +138,26 @@ class HornbeamTrainer(base_trainer.Trainer):
         batches = self._batches(x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight)
         self._symbolic_build(iterator=batches)
         batches.reset()
-        callbacks = self._callbacks(callbacks, verbose, epochs, batches.num_batches, add_history=True)
+        callback_list = self._callbacks(callbacks, verbose, epochs, batches.num_batches, add_history=True)
         self.make_train_function()
         self.stop_training = False
-        callbacks.on_train_begin()
-        logs: dict[str, Any] = {}
+        callback_list.on_train_begin()
+        logs: Logs = {}
         finished = False
         try:
             for epoch in range(self._initial_epoch or initial_epoch, epochs):
                 self.reset_metrics()
-                callbacks.on_epoch_begin(epoch)
+                callback_list.on_epoch_begin(epoch)
                 with batches.catch_stop_iteration():
-                    for step_logs in self._executions("train", batches, callbacks):
+                    for step_logs in self._executions("train", batches, callback_list):
                         logs = step_logs
                         if self.stop_training:
                             break
                 logs = dict(pythonify_logs(self._get_metrics_result_or_logs(logs)))
                 if validation_data is not None and self._should_eval(epoch, validation_freq):
                     size = validation_batch_size or batch_size
-                    logs.update(self._validate(validation_data, size, validation_steps, callbacks))
-                callbacks.on_epoch_end(epoch, logs)
+                    logs.update(self._validate(validation_data, size, validation_steps, callback_list))
+                callback_list.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
             finished = True
@@ -165,12 +166,12 @@ class HornbeamTrainer(base_trainer.Trainer):
                 self.optimizer.finalize_variable_values(self.trainable_weights)
             self._eval_epoch_iterator = None
             if finished:
-                callbacks.on_train_end(logs=logs)
+                callback_list.on_train_end(logs=logs)
         return self.history
 
     def _validate(
-        self, data: Any, batch_size: int | None, steps: int | None, callbacks: Any
-    ) -> dict[str, Any]:
+        self, data: object, batch_size: int | None, steps: int | None, callbacks: CallbackList
+    ) -> Logs:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         if self._eval_epoch_iterator is None:
             self._eval_epoch_iterator = self._batches(x, y, sample_weight, batch_size, steps)
@@ -189,16 +190,16 @@ class HornbeamTrainer(base_trainer.Trainer):
     @traceback_utils.filter_traceback
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
+        verbose: int | str = "auto",
+        sample_weight: object = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: object = None,
         return_dict: bool = False,
-        **kwargs: Any,
-    ) -> Any:
+        **kwargs: object,
+    ) -> Tree:
         """Compute loss and metrics; see `keras.Model.evaluate`."""
         self._assert_compile_called("evaluate")
         use_cached = kwargs.pop("_use_cached_eval_dataset", False)
@@ -208,30 +209,30 @@ class HornbeamTrainer(base_trainer.Trainer):
         batches = batches or self._batches(x, y, sample_weight, batch_size, steps)
         self._symbolic_build(iterator=batches)
         batches.reset()
-        callbacks = self._callbacks(callbacks, verbose, 1, batches.num_batches)
+        callback_list = self._callbacks(callbacks, verbose, 1, batches.num_batches)
         self.make_test_function()
         self.stop_evaluating = False
-        callbacks.on_test_begin()
+        callback_list.on_test_begin()
         self.reset_metrics()
-        logs: dict[str, Any] = {}
+        logs: Logs = {}
         with batches.catch_stop_iteration():
-            for step_logs in self._executions("test", batches, callbacks):
+            for step_logs in self._executions("test", batches, callback_list):
                 logs = step_logs
                 if self.stop_evaluating:
                     break
         logs = pythonify_logs(self._get_metrics_result_or_logs(logs))
-        callbacks.on_test_end(logs)
+        callback_list.on_test_end(logs)
         return logs if return_dict else self._flatten_metrics_in_order(logs)
 
     @traceback_utils.filter_traceback
     def predict(
         self,
-        x: Any,
+        x: object,
         batch_size: int | None = None,
-        verbose: Any = "auto",
+        verbose: int | str = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
-    ) -> Any:
+        callbacks: object = None,
+    ) -> Tree:
         """Return the outputs as NumPy arrays; see `keras.Model.predict`."""
         batches = self._batches(x, None, None, batch_size, steps)
         if not all(layer.built for layer in self._flatten_layers()):
@@ -240,22 +241,24 @@ class HornbeamTrainer(base_trainer.Trainer):
                 self(unpack_x_y_sample_weight(first)[0])
                 break
             batches.reset()
-        callbacks = self._callbacks(callbacks, verbose, 1, batches.num_batches)
-        self.make_predict_function()
+        callback_list = self._callbacks(callbacks, verbose, 1, batches.num_batches)
+        predict = self.make_predict_function()
         self.stop_predicting = False
-        callbacks.on_predict_begin()
+        callback_list.on_predict_begin()
         outputs = []
         with batches.catch_stop_iteration():
             for first, last, data in batches:
-                callbacks.on_predict_batch_begin(first)
-                outputs.append(self.predict_function(data))
-                callbacks.on_predict_batch_end(last, {"outputs": outputs[-1]})
+                callback_list.on_predict_batch_begin(first)
+                outputs.append(predict(data))
+                callback_list.on_predict_batch_end(last, {"outputs": outputs[-1]})
                 if self.stop_predicting:
                     break
-        callbacks.on_predict_end()
+        callback_list.on_predict_end()
         return concatenated(outputs)
 
-    def _executions(self, mode: str, batches: EpochIterator, callbacks: Any) -> Iterator[dict[str, Any]]:
+    def _executions(
+        self, mode: str, batches: EpochIterator, callbacks: CallbackList
+    ) -> Iterator[dict[str, Any]]:
         """Run the steps of an epoch, call the callbacks, and yield the logs each time."""
         function = getattr(self, f"{mode}_function")
         begin, end = (getattr(callbacks, f"on_{mode}_batch_{when}") for when in ("begin", "end"))
@@ -277,9 +280,10 @@ class HornbeamTrainer(base_trainer.Trainer):
             return
         size = self.steps_per_execution
         steps = function.run_epoch(arrays, size)
-        for first in range(0, arrays.steps, size):
+        total = arrays.steps or 0
+        for first in range(0, total, size):
             begin(first)
-            left = min(size, arrays.steps - first)
+            left = min(size, total - first)
             while left:
                 count, values = next(steps)
                 left -= count
@@ -287,7 +291,7 @@ class HornbeamTrainer(base_trainer.Trainer):
             end(first + size - 1, logs)
             yield logs
 
-    def _arrays(self, function: Any, batches: EpochIterator) -> Any:
+    def _arrays(self, function: CompiledSteps, batches: EpochIterator) -> ArrayData | None:
         """Return the data as arrays in memory, if many steps can be made in one call of the engine."""
         if not isinstance(function, CompiledSteps) or function.eager or batches.steps_per_epoch:
             return None
@@ -300,50 +304,37 @@ class HornbeamTrainer(base_trainer.Trainer):
 
     def _batches(
         self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
+        x: object,
+        y: object,
+        sample_weight: object,
         batch_size: int | None,
         steps: int | None,
         shuffle: bool = False,
-        class_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
     ) -> EpochIterator:
         return EpochIterator(
-            x=x,
-            y=y,
-            sample_weight=sample_weight,
-            batch_size=batch_size,
-            steps_per_epoch=steps,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            steps_per_execution=self.steps_per_execution,
+            x, y, sample_weight, batch_size, steps, shuffle, class_weight, self.steps_per_execution
         )
 
     def _callbacks(
-        self, callbacks: Any, verbose: Any, epochs: int, steps: int | None, add_history: bool = False
+        self, callbacks: object, verbose: int | str, epochs: int, steps: int | None, add_history: bool = False
     ) -> Any:
-        if isinstance(callbacks, callbacks_module.CallbackList):
+        if isinstance(callbacks, CallbackList):
             return callbacks
-        return callbacks_module.CallbackList(
-            callbacks,
-            add_history=add_history,
-            add_progbar=verbose != 0,
-            verbose=verbose,
-            epochs=epochs,
-            steps=steps,
-            model=self,
+        return CallbackList(
+            callbacks, add_history, verbose != 0, self, verbose=verbose, epochs=epochs, steps=steps
         )
 
     # -- single batches --------------------------------------------------------------------------------------
 
     def train_on_batch(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: Any = None,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
+        class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> Tree:
         """Run one step of training; see `keras.Model.train_on_batch`."""
         self._assert_compile_called("train_on_batch")
         if class_weight is not None:
@@ -356,13 +347,13 @@ class HornbeamTrainer(base_trainer.Trainer):
         return self._on_batch("train", (x, y, sample_weight), return_dict)
 
     def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
-    ) -> Any:
+        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
+    ) -> Tree:
         """Compute loss and metrics of one batch; see `keras.Model.test_on_batch`."""
         self._assert_compile_called("test_on_batch")
         return self._on_batch("test", (x, y, sample_weight), return_dict)
 
-    def _on_batch(self, mode: str, batch: Any, return_dict: bool) -> Any:
+    def _on_batch(self, mode: str, batch: Tree, return_dict: bool) -> Tree:
         data = tree.map_structure(convert_to_tensor, batch, none_is_leaf=False)
         self._symbolic_build(data_batch=data)
         getattr(self, f"make_{mode}_function")()
@@ -370,25 +361,20 @@ class HornbeamTrainer(base_trainer.Trainer):
         logs = pythonify_logs(getattr(self, f"{mode}_function")([data]))
         return logs if return_dict else self._flatten_metrics_in_order(logs)
 
-    def predict_on_batch(self, x: Any) -> Any:
+    def predict_on_batch(self, x: object) -> Tree:
         """Return the outputs for one batch; see `keras.Model.predict_on_batch`."""
-        self.make_predict_function()
-        return self.predict_function([(x,)])
+        return self.make_predict_function()([(x,)])
 
 
-def wants_batches(callbacks: Any, mode: str) -> bool:
+def wants_batches(callbacks: CallbackList, mode: str) -> bool:
     """Return True if a callback overrides a hook of batches, other than the progress bar's."""
     names = [f"on_{mode}_batch_{when}" for when in ("begin", "end")]
     if mode == "train":
         names += ["on_batch_begin", "on_batch_end"]
     for callback in callbacks.callbacks:
         # Those that save once an epoch override the hooks, and do nothing there.
-        if (
-            isinstance(callback, callbacks_module.ProgbarLogger)
-            or getattr(callback, "save_freq", 0) == "epoch"
-        ):
-            continue
-        if any(not utils.is_default(getattr(callback, name)) for name in names):
+        idle = isinstance(callback, ProgbarLogger) or getattr(callback, "save_freq", 0) == "epoch"
+        if not idle and any(not utils.is_default(getattr(callback, name)) for name in names):
             return True
     return False
 
