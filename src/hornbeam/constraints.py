@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable, Sequence
+from typing import Any, overload
 
 from hornbeam import ops
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import Axis, Config
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core import registry
 from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    from hornbeam._internal.typing import Axis, Config
-    from hornbeam.core.typing import TensorLike
-
-    ConstraintLike: TypeAlias = str | Config | "Constraint" | Callable[..., Any] | None
+from hornbeam.core.typing import ConstraintLike, TensorLike
 
 # fmt: off
 __all__ = [

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable
+from typing import Any, overload
 
 from hornbeam import ops
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import Config
 from hornbeam.core import registry
 from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import RegularizerLike, TensorLike
 from hornbeam.ir.types import ShapeError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    from hornbeam._internal.typing import Config
-    from hornbeam.core.typing import TensorLike
-
-    RegularizerLike: TypeAlias = str | Config | "Regularizer" | Callable[..., Any] | None
 
 # fmt: off
 __all__ = [

@@ -5,15 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.formatting import scalars_repr
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config
+from hornbeam._internal.typing import Config
+from hornbeam.core.typing import Self
 
 
 class Configurable(ArgumentChecks):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.config import floatx
 from hornbeam.core.dispatch import host_tracing, operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.primitive import constant, full, size_node
 from hornbeam.ir.sizes import SymbolicSize, is_one, merged_size, same_shape, same_size, set_to_tensor
@@ -24,10 +26,6 @@ from hornbeam.ir.types import (
     numpy_dtype,
     promote_types,
 )
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 def as_tensor(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:

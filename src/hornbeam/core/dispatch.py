@@ -4,15 +4,11 @@ computed by rules of their own, and on values that a host library traces they re
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from hornbeam._internal.call_errors import complete_message
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case
+from hornbeam._internal.typing import Tree
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operation import Operation
 from hornbeam.core.operation_names import Split, class_name, is_call_argument
 from hornbeam.core.registry import describe_export, serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, set_operation_maker
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam import tree
@@ -13,6 +13,7 @@ from hornbeam._internal.formatting import brief
 from hornbeam.core.convert import as_tensor, is_array
 from hornbeam.core.lazy import released_sources
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable, VariableTracer
 from hornbeam.errors import DerivativeError
 from hornbeam.ir import autodiff
@@ -21,9 +22,6 @@ from hornbeam.ir.node import Node, placeholder, topological
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.trace import current_level, inline, is_constant, new_level
 from hornbeam.ir.types import ShapeError, is_inexact
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 def gradients(loss: Tensor, variables: Sequence[Tensor]) -> list[Tensor]:

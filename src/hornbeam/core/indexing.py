@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -14,12 +14,10 @@ from hornbeam._internal.formatting import brief
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Index, TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_size, is_unknown, maximum, minimum
 from hornbeam.ir.types import ShapeError, is_integer
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import Index, TensorLike
 
 # An index in canonical form: None, a slice, an int, an array of non-negative ints, or a Tensor of ints.
 # Ellipsis remains as a part without an axis, since it separates the array indices on its two sides.

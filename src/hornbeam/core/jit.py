@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,9 +33,6 @@ from hornbeam.ir.primitive import graph_param, node_cost
 from hornbeam.ir.source_lines import recorded_lines
 from hornbeam.ir.trace import captures, current_level, gc_paused, new_level
 from hornbeam.ir.types import TensorType, ValueType, dtype_name
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable
 
 
 class Traced:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import tree
 from hornbeam._internal.call_errors import check_keywords
 from hornbeam._internal.naming import to_snake_case, unique_name
+from hornbeam._internal.typing import Tree
 from hornbeam.core.dispatch import has_symbolic
 from hornbeam.core.keras_names import Computed
 from hornbeam.core.registry import serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Tree
+from hornbeam.core.typing import Self
 
 
 class _RecordsConstructor:

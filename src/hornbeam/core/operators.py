@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.config import floatx
 from hornbeam.core.convert import (
     as_tensor,
@@ -21,6 +22,7 @@ from hornbeam.core.convert import (
 )
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import (
@@ -29,10 +31,6 @@ from hornbeam.ir.types import (
     is_float,
     is_inexact,
 )
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 def _is_comparable(x: object) -> TypeGuard[TensorLike]:

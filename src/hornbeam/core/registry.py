@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,13 +20,10 @@ from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.naming import suggest, to_snake_case
 from hornbeam._internal.origin import is_own, module_of
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor
 from hornbeam.errors import ArgumentTypeError, UnknownObjectError
 from hornbeam.ir.types import dtype_name, numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-
 
 C = TypeVar("C")
 

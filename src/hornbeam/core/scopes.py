@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import current_path, path_scope
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable, VariableTracer
 from hornbeam.engines import available, current_engine, get_engine, using
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 _stateless: ContextVar[StatelessScope | None] = context_variable("stateless scope", None)
 _remat: ContextVar[RematScope | None] = context_variable("rematerialization", None)

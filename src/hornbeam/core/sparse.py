@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
+from hornbeam._internal.typing import ShapeLike
 from hornbeam.core.convert import as_tensor, leaf_of
 from hornbeam.core.dispatch import set_sparse_call
 from hornbeam.core.tensor import Handle, Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, TensorType
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ShapeLike
-    from hornbeam.core.typing import TensorLike
 
 
 class SparseTensor(Tensor):

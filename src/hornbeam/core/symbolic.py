@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 from hornbeam.core.dispatch import set_symbolic_call
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Index, TensorLike
 from hornbeam.core.variable import VariableTracer
 from hornbeam.ir.node import Node, placeholder
 from hornbeam.ir.sizes import Assumptions, SymbolicSize, known_or_none, new_size, noted_assumptions
 from hornbeam.ir.source_lines import user_line
 from hornbeam.ir.trace import new_level
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
-    from hornbeam.core.typing import Index, TensorLike
 
 DynamicShape = tuple[int | None, ...]
 STRING = "string"

@@ -7,23 +7,20 @@ needed. Operators are installed by `core/operators.py` and `core/indexing.py`, w
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 import numpy as np
 
+from hornbeam._internal.typing import DTypeLike, Tree
 from hornbeam.core.lazy import evaluate, value_of
+from hornbeam.core.typing import Index, TensorLike
 from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import TensorType, is_complex, is_inexact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from typing_extensions import CapsuleType
-
-    from hornbeam._internal.typing import DTypeLike, Tree
-    from hornbeam.core.typing import Index, TensorLike
 
 # Longer chains of lazy nodes are computed at once, so that a loop which never reads a value stays small. A
 # step of a deep net is shorter: computed in pieces, it would store what lies between them.

@@ -10,10 +10,14 @@ from hornbeam._internal.typing import ArrayLike, Config
 
 if TYPE_CHECKING:
     import numpy as np
+    from typing_extensions import Self as Self
+    from typing_extensions import Unpack as Unpack
 
     from hornbeam.core.symbolic import KerasTensor
     from hornbeam.core.tensor import Tensor
     from hornbeam.core.variable import Variable
+else:
+    Self = Unpack = None  # annotations are not evaluated, and Python 3.10 has neither
 
 TensorLike: TypeAlias = Union["Tensor", "Variable", "KerasTensor", ArrayLike]
 """Anything that functions of `hornbeam.ops` accept: tensors, variables, symbolic tensors, `ArrayLike`."""
@@ -34,6 +38,12 @@ DataLike: TypeAlias = TensorTree | Iterable[Any]
 """Data of `fit`, `evaluate` and `predict`: nested arrays, or an iterable of batches."""
 InitializerLike: TypeAlias = Union[str, Config, "Tensor", "np.ndarray[Any, Any]", Callable[..., Any], None]
 """Initial values, by name, as a config, or as a function of shape and dtype, such as an `Initializer`."""
+
+ConstraintLike: TypeAlias = str | Config | Callable[..., Any] | None
+"""A projection by name, as a config, or as a function of a weight, such as a `Constraint`."""
+
+RegularizerLike: TypeAlias = str | Config | Callable[..., Any] | None
+"""A penalty by name, as a config, or as a function of a weight, such as a `Regularizer`."""
 
 
 class LayoutLike(Protocol):

@@ -15,11 +15,13 @@ import numpy as np
 
 from hornbeam._internal.context import ThreadSetting, context_variable, override
 from hornbeam._internal.naming import current_path
+from hornbeam._internal.typing import DTypeLike, ShapeLike
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.lazy import buffer_of, evaluate, value_of
 from hornbeam.core.tensor import Tensor, node_of
+from hornbeam.core.typing import InitializerLike, LayoutLike, TensorLike
 from hornbeam.engines import Engine, MeshEngine, current_engine
 from hornbeam.engines.mesh import Layout
 from hornbeam.errors import AllocationError
@@ -31,8 +33,6 @@ from hornbeam.ir.types import ShapeError, TensorType, dtype_name, is_float, is_i
 from hornbeam.primitives import stop_gradient
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike
-    from hornbeam.core.typing import InitializerLike, LayoutLike, TensorLike
     from hornbeam.engines.base import Buffer
 
 _tracer: ContextVar[VariableTracer | None] = context_variable("variable tracer", None)

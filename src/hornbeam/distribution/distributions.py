@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam._internal.context import ThreadSetting
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import DataLike, TensorLike
 from hornbeam.core.variable import Variable, layout_rule_scope, set_layout_rule
 from hornbeam.distribution.mesh import DeviceMesh, LayoutMap, TensorLayout, list_devices
 from hornbeam.distribution.processes import join_job
@@ -25,11 +27,6 @@ from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.ir.node import leaf
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import TensorType
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import DataLike, TensorLike
-
 
 __all__ = [
     "DataParallel",

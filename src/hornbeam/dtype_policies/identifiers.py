@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hornbeam._internal.typing import Config
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core.registry import deserialize as deserialize_object
 from hornbeam.core.registry import serialize as serialize_object
-from hornbeam.dtype_policies.policy import MIXED, DTypePolicy, dtype_policy, set_global
+from hornbeam.dtype_policies.policy import MIXED, DTypePolicy, DTypePolicyLike, dtype_policy, set_global
 from hornbeam.dtype_policies.quantized import QUANTIZATION_MODES, quantized_policy
 from hornbeam.engines import current_engine
 from hornbeam.ir.types import dtype_name, is_float
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 # Dtypes with a warning already.
 _warned: set[str] = set()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.typing import DTypeLike, Tree
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import FLOATS, dtype_name, is_float
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    from hornbeam._internal.typing import DTypeLike, Tree
-
-    DTypePolicyLike: TypeAlias = DTypeLike | "DTypePolicy"
+DTypePolicyLike: TypeAlias = Union[DTypeLike, "DTypePolicy"]
 
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _global: DTypePolicy | None = None

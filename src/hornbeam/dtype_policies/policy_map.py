@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.dtype_policies.identifiers import get
-from hornbeam.dtype_policies.policy import DTypePolicy
-
-if TYPE_CHECKING:
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
+from hornbeam.dtype_policies.policy import DTypePolicy, DTypePolicyLike
 
 
 @exported("keras.dtype_policies")

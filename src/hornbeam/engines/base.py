@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hornbeam._internal.typing import SupportsDLPack
 from hornbeam.engines.mesh import Job, Layout, Mesh
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.trace import gc_paused
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import SupportsDLPack
     from hornbeam.primitives.host import Host
 
 

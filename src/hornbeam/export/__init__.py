@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import Tree
 from hornbeam.export.saved_model import ExportArchive as ExportArchive
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 __all__ = ["ExportArchive"]

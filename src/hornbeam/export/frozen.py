@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import _native, ops, tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.lazy import buffer_of, evaluate
+from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
 from hornbeam.engines.native import encode
 from hornbeam.export.signature import check_graph, names_of, outside_dtype, signature_of
@@ -29,8 +31,6 @@ from hornbeam.training.inference_plan import plan_inference
 from hornbeam.training.outputs import unique_names
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.variable import Variable
     from hornbeam.models import Model
 
 VERSION = 1

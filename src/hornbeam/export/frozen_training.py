@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam._internal.typing import Tree
 from hornbeam.config import floatx
 from hornbeam.core.jit import trace_function
 from hornbeam.core.registry import find_exported
 from hornbeam.core.scopes import StatelessScope
+from hornbeam.core.variable import Variable
 from hornbeam.diagnostics.capture import preserve_rng_state
 from hornbeam.export.frozen import FrozenArchive
 from hornbeam.export.signature import outside_dtype
@@ -37,8 +39,6 @@ from hornbeam.training.step import with_floatx
 from hornbeam.training.trainable_at_compile import trainable_as_compiled
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.variable import Variable
     from hornbeam.models import Model
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.export.saved_model import ExportArchive
 from hornbeam.export.signature import signature_of
 from hornbeam.layers import InputSpec
 from hornbeam.saving.files import replace_file
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import current_engine
 from hornbeam.export.signature import check_graph, names_of, outside_dtype, signature_of
@@ -24,7 +25,6 @@ from hornbeam.training.inference_plan import fold_scales
 from hornbeam.training.outputs import unique_names
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 # A version that the runtimes of recent years support, and the oldest with operators for all layers.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.jit import Traced
 from hornbeam.export.onnx import OPSET, check_size, constants, drop_unused
 from hornbeam.export.training_step import (
@@ -33,7 +34,6 @@ from hornbeam.training.outputs import unique_names
 from hornbeam.training.packing import pack_x_y_sample_weight, unpack_x_y_sample_weight
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 _DOC = """One training step of model {name!r}: forward pass, backward pass and update. Written by Hornbeam.

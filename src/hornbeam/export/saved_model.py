@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
@@ -20,7 +21,6 @@ from hornbeam.ir.types import numpy_dtype
 from hornbeam.models.host import has_host_layers
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.layers import Layer
     from hornbeam.models import Model
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.models.host import host_layers
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.extras import install_command
+from hornbeam._internal.typing import Tree
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.engines import get_engine
 from hornbeam.export.jax_rules import RULES
@@ -26,7 +27,6 @@ from hornbeam.saving.files import replace_file
 from hornbeam.training.inference_plan import fold_scales
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 

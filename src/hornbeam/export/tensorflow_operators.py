@@ -9,14 +9,12 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.engines.tensorflow import TensorFlowEngine, control
 from hornbeam.engines.tensorflow.elementwise import BINARY, Tensor, raw, sizes_of
 from hornbeam.export.patterns.walk import FileLibrary, Functions
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
+from hornbeam.ir.types import Shape
 
 tf = TensorFlowEngine.tf
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.config import floatx
 from hornbeam.core.jit import trace_function
 from hornbeam.diagnostics.capture import preserve_rng_state
@@ -21,7 +22,6 @@ from hornbeam.training.step import with_floatx
 from hornbeam.training.steps import training_state
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models import Model
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import _native, ops, web
+from hornbeam._internal.typing import Tree
 from hornbeam.core.grad import grad
 from hornbeam.core.registry import exported_class
 from hornbeam.export.frozen import FrozenArchive
@@ -22,7 +23,6 @@ from hornbeam.saving.files import replace_file
 from hornbeam.web.kinds import input_kind
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.export.frozen_training import FrozenTraining
     from hornbeam.layers import Layer
     from hornbeam.models import Model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.export.frozen_training import FrozenTraining
@@ -19,7 +20,6 @@ from hornbeam.training.packing import Batch, make_batch
 from hornbeam.training.steps import Steps, training_state
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.export.frozen import FrozenArchive
     from hornbeam.models import Model
 

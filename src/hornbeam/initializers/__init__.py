@@ -6,13 +6,16 @@ With an integer or None as its seed it returns the same values on every call; wi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable
+from typing import Any, overload
 
 import numpy as np
 
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import Config
 from hornbeam.core import registry
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import InitializerLike
 from hornbeam.initializers.constants import Constant, Identity, Ones, Zeros
 from hornbeam.initializers.fourier import STFT
 from hornbeam.initializers.initializer import MODULE, Initializer
@@ -31,12 +34,6 @@ from hornbeam.initializers.random import (
     VarianceScaling,
     compute_fans,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hornbeam._internal.typing import Config
-    from hornbeam.core.typing import InitializerLike
 
 __all__ = [
     "STFT", "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity",

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, TensorLike
 from hornbeam.initializers.initializer import MODULE, Initializer, Shape
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops import creation, matrices
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE, "zeros")

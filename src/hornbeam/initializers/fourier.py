@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.extras import install_command
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.initializers.initializer import MODULE, Initializer, Shape
 from hornbeam.ir.types import ShapeError
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
 
 
 @exported(MODULE, "stft", "STFTInitializer")

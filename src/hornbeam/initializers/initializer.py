@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import DTypeLike
+from hornbeam.core.typing import Self
 
 MODULE = "keras.initializers"
 Shape = Sequence[int]

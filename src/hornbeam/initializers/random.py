@@ -5,27 +5,24 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import random
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_number
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.convert import cast
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self
 from hornbeam.initializers.initializer import MODULE, Initializer, Shape
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.ops import linalg, matrices
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.random.keys import SeedLike
+from hornbeam.random.keys import SeedLike
 
 
 class RandomInitializer(Initializer):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import SupportsDLPack
 from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.tensor import Tensor
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import torch
 
-    from hornbeam._internal.typing import SupportsDLPack
     from hornbeam.layers.layer import Layer
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from einops._backends import AbstractBackend, UnknownSize
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike
 
 
 class HornbeamBackend(AbstractBackend):

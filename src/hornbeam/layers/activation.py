@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.typing import ActivationLike, PartialShape
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Unpack
 from hornbeam.ir.sizes import certainly_differ
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ActivationLike, PartialShape
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.regularizers import RegularizerLike
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 class _Elementwise(TensorLayer):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, random, regularizers
+from hornbeam._internal.typing import PartialShape, ShapeLike, Tree
 from hornbeam._internal.validation import check_int, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, TensorLike, Unpack
 from hornbeam.layers.attention_masks import (
     combine_attention_masks,
     masked_softmax,
@@ -20,16 +22,8 @@ from hornbeam.layers.attention_names import MultiHeadNames
 from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import TensorsLayer
+from hornbeam.layers.options import LayerOptions
 from hornbeam.ops.attention import masked_attention
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import PartialShape, ShapeLike, Tree
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike, TensorLike
-    from hornbeam.layers.options import LayerOptions
-    from hornbeam.regularizers import RegularizerLike
 
 
 def _with_causal(mask: Any, query: Tensor, key: Tensor, causal: bool) -> Tensor | None:

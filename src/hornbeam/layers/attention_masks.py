@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
+from hornbeam.core.typing import TensorLike
 
 
 def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:

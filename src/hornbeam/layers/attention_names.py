@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.typing import PartialShape, ShapeTree
 from hornbeam.core.keras_names import Computed, synonyms
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.activation import Softmax
 from hornbeam.layers.attention_equations import attention_equations, projected_shape, projection_equation
 from hornbeam.layers.attention_masks import combine_attention_masks
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.regularization import Dropout
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import PartialShape, ShapeTree
-    from hornbeam.core.typing import TensorLike
 
 _PUBLIC = (
     "dropout use_bias use_gate sliding_window kernel_initializer bias_initializer kernel_regularizer "

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from hornbeam import ops, random
+from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam._internal.validation import check_choice, check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
+from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.attention_masks import causal_mask, combine_masks, masked_softmax
 from hornbeam.layers.layer import TensorsLayer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ShapeTree, Tree
-    from hornbeam.core.variable import Variable
-    from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import initializers, ops
+from hornbeam._internal.typing import DTypeLike, PartialShape, Shape
 from hornbeam._internal.validation import check_rate
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.normalization import _axes_of, _Scaled, _upcast
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import DTypeLike, PartialShape, Shape
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.regularizers import RegularizerLike
-
+from hornbeam.layers.options import RegularizedLayerOptions
 
 _LIMITS = ("rmin", "rmax", "dmax")
 

@@ -7,12 +7,12 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.typing import Config
 from hornbeam.core.variable import autocast, eager_scope
 from hornbeam.layers.ownership import building
 from hornbeam.layers.shapes import build_shapes
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config
     from hornbeam.layers.call import LayerCall
     from hornbeam.layers.layer import Layer
 

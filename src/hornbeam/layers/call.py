@@ -15,6 +15,7 @@ from hornbeam._internal import warning_policy
 from hornbeam._internal.call_errors import argument_hint
 from hornbeam._internal.naming import current_path
 from hornbeam._internal.origin import is_own
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.symbolic import holds_strings, strings_refused
 from hornbeam.core.tensor import Tensor, copy_mask
@@ -25,7 +26,6 @@ from hornbeam.layers.context import current_call_hook
 from hornbeam.layers.masking import masks_of
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.layers.layer import Layer
 
 

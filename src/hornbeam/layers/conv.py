@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.typing import ActivationLike, PartialShape, ShapeLike, ShapeTree
 from hornbeam._internal.validation import check_choice, check_int, check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, TensorLike, Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.low_rank import LowRankLayer, MainWeight
+from hornbeam.layers.options import LowRankOptions
 from hornbeam.layers.windows import (
     channel_axis,
     check_window,
@@ -23,15 +26,6 @@ from hornbeam.layers.windows import (
     spatial_sizes,
     window_output,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ActivationLike, PartialShape, ShapeLike, ShapeTree
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike, TensorLike
-    from hornbeam.layers.options import LowRankOptions
-    from hornbeam.regularizers import RegularizerLike
 
 
 class _Convolution(TensorLayer):

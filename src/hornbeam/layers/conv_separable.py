@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam._internal.typing import ActivationLike, PartialShape
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Unpack
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.conv import _Convolution
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ActivationLike, PartialShape
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.layers.options import LayerOptions
-    from hornbeam.regularizers import RegularizerLike
+from hornbeam.layers.options import LayerOptions
 
 
 class _Depthwise(_Convolution):

@@ -6,24 +6,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.typing import ActivationLike, Config, PartialShape, ShapeLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Self, TensorLike, Unpack
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorLayer
+from hornbeam.layers.options import LayerOptions, RegularizedLayerOptions
 from hornbeam.layers.quantization.formats import WeightLayout
 from hornbeam.layers.quantization.products import ProductLayer
 
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from hornbeam._internal.typing import ActivationLike, Config, PartialShape, ShapeLike, ShapeTree, Tree
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike, TensorLike
-    from hornbeam.layers.options import LayerOptions, RegularizedLayerOptions
     from hornbeam.quantizers import QuantizationConfig
-    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

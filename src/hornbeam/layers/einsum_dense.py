@@ -8,21 +8,17 @@ import string
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam._internal.typing import ActivationLike, Config, PartialShape, ShapeLike, ShapeTree
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Unpack
 from hornbeam.ir.types import ShapeError
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.quantization.formats import WeightLayout
 from hornbeam.layers.quantization.products import ProductLayer
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ActivationLike, Config, PartialShape, ShapeLike, ShapeTree
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.layers.options import RegularizedLayerOptions
     from hornbeam.quantizers import QuantizationConfig
-    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

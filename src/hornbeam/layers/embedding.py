@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import constraints, initializers, ops, regularizers
+from hornbeam._internal.typing import ArrayLike, Config, DTypeLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported, serialize
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, TensorLike
 from hornbeam.layers.low_rank import MainWeight
 from hornbeam.layers.quantization.formats import WeightLayout
 from hornbeam.layers.quantization.quantizable import QuantizableLayer
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, Config, DTypeLike, ShapeTree, Tree
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike, TensorLike
     from hornbeam.quantizers import QuantizationConfig
-    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

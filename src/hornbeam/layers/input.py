@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.formatting import brief
+from hornbeam._internal.typing import DTypeLike, ShapeLike
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, symbolic_dtype
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.shapes import is_shape
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike
 
 
 @exported("keras.layers")

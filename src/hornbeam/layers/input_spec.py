@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 from hornbeam.core.registry import exported
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hornbeam._internal.typing import DTypeLike, ShapeLike, Tree
 
 
 @exported("keras")

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.ir.types import dtype_name, is_float
 from hornbeam.layers.library_layer import LibraryLayer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.random import SeedGenerator, draw_seed
 
 if TYPE_CHECKING:
     import flax
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ShapeTree, Tree
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -58,10 +58,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from hornbeam._internal.typing import Config, DTypeLike, ShapeLike, ShapeTree, Tree
-    from hornbeam.core.typing import TensorLike
+    from hornbeam.core.typing import RegularizerLike, TensorLike
     from hornbeam.dtype_policies.policy import DTypePolicyLike
     from hornbeam.layers.input_spec import InputSpec
-    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras")

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.engines import get_engine
 from hornbeam.ir.node import leaf
 from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.primitives.host import HostFunction, host_call
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
     from hornbeam.engines.base import Buffer
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 C = TypeVar("C", bound=Callable[..., Sequence[Any]])

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import initializers, ops
+from hornbeam._internal.typing import Config
 from hornbeam._internal.validation import check_int
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import InitializerLike
 from hornbeam.core.variable import Variable, eager_scope
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.tracking import Tracked
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config
-    from hornbeam.core.typing import InitializerLike
 
 
 class MainWeight:

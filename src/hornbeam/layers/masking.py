@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.convert import cast
 from hornbeam.core.symbolic import KerasTensor
@@ -12,7 +13,6 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.layers.call import LayerCall
     from hornbeam.layers.layer import Layer
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import Layer, TensorLayer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 class _Merge(TensorLayer):

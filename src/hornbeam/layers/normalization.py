@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import constraints, initializers, ops, regularizers
 from hornbeam import primitives as p
+from hornbeam._internal.typing import PartialShape, Tree
 from hornbeam._internal.validation import check_axes, check_int, check_number
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorLayer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import PartialShape, Tree
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.regularizers import RegularizerLike
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 def _axes_of(owner: str, axis: int | Sequence[int], rank: int) -> list[int]:

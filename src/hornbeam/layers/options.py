@@ -1,16 +1,12 @@
-"""Types of the keyword arguments that layers pass on to `Layer`, for `**kwargs: Unpack[...]`.
-
-Import them under `if TYPE_CHECKING`: they cost nothing at run time.
-"""
+"""Types of the keyword arguments that layers pass on to `Layer`, for `**kwargs: Unpack[...]`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
-    from hornbeam.regularizers import RegularizerLike
+from hornbeam._internal.typing import DTypeLike, ShapeLike
+from hornbeam.core.typing import RegularizerLike
+from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 
 class _CommonLayerOptions(TypedDict, total=False):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam._internal.origin import is_own
+from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.symbolic import KerasTensor, infer_types
 from hornbeam.ir.sizes import known_or_none
@@ -17,7 +18,6 @@ from hornbeam.layers.shapes import symbolic_tensors
 from hornbeam.layers.weights import flatten_layers
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ShapeTree, Tree
     from hornbeam.layers.layer import Layer
 
 

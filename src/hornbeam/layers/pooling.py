@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.options import UnnamedLayerOptions
 from hornbeam.layers.windows import check_window, show_axis_defaults, spatial_sizes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from typing_extensions import Unpack
-
-    from hornbeam.layers.options import UnnamedLayerOptions
 
 
 class _Pooling(TensorLayer):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 class _GlobalPooling(TensorLayer):

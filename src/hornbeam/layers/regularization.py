@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops, random, regularizers
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int, check_rate
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
+from hornbeam.dtype_policies.policy import DTypePolicyLike
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorLayer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
-    from hornbeam.layers.options import LayerOptions, RegularizedLayerOptions
+from hornbeam.layers.options import LayerOptions, RegularizedLayerOptions
 
 
 class _Noise(TensorLayer):

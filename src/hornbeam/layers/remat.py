@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.typing import Tree
 from hornbeam.core.grad import checkpoint
 from hornbeam.core.symbolic import infer_types
 from hornbeam.layers.tracking import sublayers
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.layers.layer import Layer
 
 

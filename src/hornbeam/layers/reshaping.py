@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_int, check_padding
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.windows import spatial_sizes
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

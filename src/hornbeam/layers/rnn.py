@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops, tree
 from hornbeam._internal.origin import is_own
+from hornbeam._internal.typing import PartialShape, ShapeTree, Tree
 from hornbeam.core.registry import deserialize, exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorsLayer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.rnn_cell_base import DropoutMasks
 from hornbeam.layers.rnn_stacked_cells import (
     StackedRNNCells,
@@ -23,12 +26,6 @@ from hornbeam.layers.rnn_stacked_cells import (
     output_size_of,
     run_cell,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from hornbeam._internal.typing import PartialShape, ShapeTree, Tree
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

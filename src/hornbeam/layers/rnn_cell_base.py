@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import activations, constraints, initializers, ops, random, regularizers
+from hornbeam._internal.typing import ActivationLike, PartialShape, Tree
 from hornbeam._internal.validation import check_int, check_rate
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike
+from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ActivationLike, PartialShape, Tree
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.core.variable import Variable
-    from hornbeam.regularizers import RegularizerLike
 
 
 class DropoutMasks:

@@ -7,23 +7,17 @@ for all steps at once, and `advance(projected, states)`, the step itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import activations, ops
+from hornbeam._internal.typing import ActivationLike, DTypeLike, Shape
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Unpack
 from hornbeam.layers.config import constructor_arguments
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.rnn_cell_base import _Cell
 from hornbeam.ops import recurrent
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ActivationLike, DTypeLike, Shape
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.regularizers import RegularizerLike
 
 
 @exported("keras.layers")

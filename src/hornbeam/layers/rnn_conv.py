@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.typing import ActivationLike, PartialShape
 from hornbeam._internal.validation import check_choice, check_sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, TensorLike, Unpack
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.config import constructor_arguments
 from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.options import LayerOptions
 from hornbeam.layers.rnn_cells import LSTMCell
 from hornbeam.layers.rnn_layers import _CellLayer
 from hornbeam.layers.windows import channel_axis, check_window, spatial_sizes, window_output
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ActivationLike, PartialShape
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike, TensorLike
-    from hornbeam.layers.options import LayerOptions
-    from hornbeam.regularizers import RegularizerLike
 
 
 class _ConvLSTMCell(LSTMCell):

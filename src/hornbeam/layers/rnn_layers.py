@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.call_errors import accepted_arguments
+from hornbeam._internal.typing import ActivationLike
 from hornbeam._internal.validation import check_choice
 from hornbeam.core.configurable import argument_names
 from hornbeam.core.registry import exported
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Self, Unpack
 from hornbeam.layers.config import BASE_ARGUMENTS, constructor_arguments, serialize_argument
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.options import LayerOptions
 from hornbeam.layers.rnn import RNN, sequence_spec
 from hornbeam.layers.rnn_cells import (
     GRUCell,
     LSTMCell,
     SimpleRNNCell,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
-
-    from hornbeam._internal.typing import ActivationLike
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.layers.options import LayerOptions
-    from hornbeam.regularizers import RegularizerLike
 
 
 class _CellLayer(RNN):

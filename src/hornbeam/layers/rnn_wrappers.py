@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike, PartialShape, ShapeTree, Tree
 from hornbeam._internal.validation import check_choice
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.call import call_signature
 from hornbeam.layers.core import Wrapper
 from hornbeam.layers.layer import Layer, TensorsLayer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ArrayLike, PartialShape, ShapeTree, Tree
-    from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.typing import Config
+
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config
     from hornbeam.layers.layer import Layer
 
 

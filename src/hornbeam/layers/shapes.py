@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam.core.symbolic import KerasTensor
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import ShapeTree, Tree
     from hornbeam.layers.layer import Layer
 
 

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import PartialShape, ShapeLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_choice, check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import epsilon, standard_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.initializers import STFT
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_float
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.windows import window_output
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import PartialShape, ShapeLike, ShapeTree, Tree
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
 # The mel scale of O'Shaughnessy 1987: 1127 ln(1 + f / 700 Hz).

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.formatting import brief
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.dtype_policies.policy import DTypePolicyLike
 from hornbeam.engines import get_engine
 from hornbeam.layers.preprocessing.host import HostLayer
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 
 @exported("keras.layers")

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam.core.registry import deserialize, exported, serialize
+from hornbeam.core.typing import Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.library_layer import LibraryLayer, TensorTemplate
+from hornbeam.layers.options import UnnamedLayerOptions
 from hornbeam.random import SeedGenerator
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import torch
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ShapeTree, Tree
-    from hornbeam.layers.options import UnnamedLayerOptions
 
 
 @exported("keras.layers")

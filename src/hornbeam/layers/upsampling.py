@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_int, check_sizes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.reshaping import _Spatial
 from hornbeam.layers.windows import spatial_sizes
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 def _repeat(x: Tensor, times: int, axis: int) -> Tensor:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import constraints, initializers, regularizers
 from hornbeam._internal.call_errors import explain_arguments
+from hornbeam._internal.typing import ArrayLike, DTypeLike, ShapeLike
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike
 from hornbeam.core.variable import Variable, eager_scope
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.sizes import known_or_none
 from hornbeam.ir.types import ShapeError, dtype_name, is_float
 from hornbeam.layers.context import is_shapes_only
 from hornbeam.layers.tracking import Tracked, sublayers
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ArrayLike, DTypeLike, ShapeLike
-    from hornbeam.constraints import ConstraintLike
-    from hornbeam.core.tensor import Tensor
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.regularizers import RegularizerLike
 
 
 class Weighted(Tracked):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import Config
 from hornbeam.core import registry
+from hornbeam.core.tensor import Tensor
 from hornbeam.losses.crossentropy import (
     CTC,
     BinaryCrossentropy,
@@ -54,10 +56,6 @@ from hornbeam.losses.regression import (
 from hornbeam.losses.similarity import Circle, Dice, Tversky, circle, dice, tversky
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hornbeam._internal.typing import Config
-    from hornbeam.core.tensor import Tensor
     from hornbeam.losses.loss import LossLike
 
 # Names of Keras that are missing, with the reason: none.

@@ -8,20 +8,17 @@ from typing import TYPE_CHECKING, Any
 from hornbeam import ops, tree
 from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.naming import to_snake_case
+from hornbeam._internal.typing import Config, DTypeLike, Tree
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, TensorLike, TensorTree
 from hornbeam.ir.types import dtype_name
 from hornbeam.losses.shapes import as_weights, same_rank
 
 if TYPE_CHECKING:
     from typing import TypeAlias
-
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config, DTypeLike, Tree
-    from hornbeam.core.typing import TensorLike, TensorTree
 
     LossLike: TypeAlias = str | Config | "Loss" | Callable[..., Any]
 

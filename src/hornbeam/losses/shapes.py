@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import ops
 from hornbeam._internal import warning_policy
 from hornbeam.core.convert import broadcast_shapes
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, is_float
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
-
 
 Shape = tuple[int, ...]
 

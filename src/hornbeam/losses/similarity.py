@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.loss import MODULE, LossFunctionWrapper
 from hornbeam.losses.shapes import pair
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 _SUM = "sum_over_batch_size"
 Axes = int | Sequence[int] | None

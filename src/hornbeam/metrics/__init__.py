@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
 from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.naming import to_snake_case
+from hornbeam._internal.typing import Config, ShapeLike
 from hornbeam.core import registry
 from hornbeam.losses import (
     binary_crossentropy,
@@ -85,9 +86,6 @@ from hornbeam.metrics.scores import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hornbeam._internal.typing import Config, ShapeLike
     from hornbeam.metrics.metric import MetricLike
 
 # Names of Keras that are missing, with the reason: none.

@@ -5,21 +5,17 @@ All functions return one value per sample (or per element of a sample), 1.0 if c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import ops
+from hornbeam._internal.typing import DTypeLike, ShapeLike
 from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import MeanMetricWrapper
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike, ShapeLike
-    from hornbeam.core.typing import TensorLike
 
 
 def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:

@@ -7,23 +7,21 @@ positive and negative decisions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import ops
 from hornbeam._internal import warning_policy
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_int
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import losses, ops
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.losses.regression import unit
 from hornbeam.losses.shapes import pair
 from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import Mean, MeanMetricWrapper, masked_weights
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE, "mse", "MSE")

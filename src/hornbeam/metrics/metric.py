@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam._internal.call_errors import ArgumentChecks
 from hornbeam._internal.naming import to_snake_case, unique_name
+from hornbeam._internal.typing import Config, DTypeLike, Tree
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.configurable import own_arguments
 from hornbeam.core.registry import exported
+from hornbeam.core.typing import InitializerLike, Self
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import dtype_name, numpy_dtype
 from hornbeam.metrics.stateless import StatelessMethods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config, DTypeLike, Tree
-    from hornbeam.core.typing import InitializerLike
     from hornbeam.distribution import TensorLayout
 
     MetricLike: TypeAlias = str | Config | "Metric" | Callable[..., Any]

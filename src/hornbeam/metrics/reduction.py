@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_callable
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, TensorLike
 from hornbeam.ir.sizes import same_shape
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 def per_sample(

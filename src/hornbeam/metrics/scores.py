@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_number, check_positive
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
 from hornbeam.metrics.reduction import MeanMetricWrapper
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 def _matrix(y_true: TensorLike, y_pred: TensorLike, dtype: str, name: str) -> tuple[Tensor, Tensor]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.typing import Tree
 from hornbeam.core.scopes import StatelessScope
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 class StatelessMethods:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import to_snake_case
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.function_operation import FunctionOperation
 from hornbeam.core.indexing import reshape
@@ -15,15 +16,12 @@ from hornbeam.core.keras_names import Computed
 from hornbeam.core.operation import Operation
 from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings
 from hornbeam.core.tensor import copy_mask
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.source_lines import located
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.host import adjust_strings
 from hornbeam.training.check_inputs import check_order, shape_hint
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import TensorLike
 
 
 class CallGraph:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.dispatch import operation as recorded
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import deserialize, exported
@@ -15,9 +16,6 @@ from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 @exported("keras.models")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Config, ShapeTree, Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported
@@ -17,9 +18,6 @@ from hornbeam.models.functional_config import functional_config, rebuild
 from hornbeam.models.host import HostSubgraph, strings_to_array, to_numpy
 from hornbeam.models.model import Model, register_functional, takes_inputs_and_outputs
 from hornbeam.training.host_inputs import HostInputs
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, ShapeTree, Tree
 
 
 @exported("keras.src.models.functional")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation, inbound_calls
 from hornbeam.core.operation_names import Split, class_name
@@ -18,7 +19,6 @@ from hornbeam.models.model import Model
 from hornbeam.ops.operation_classes import operation_class
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models.functional import Functional
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.symbolic import STRING, KerasTensor, SymbolicCall, holds_strings, sample_of
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
@@ -21,7 +22,6 @@ from hornbeam.training.check_inputs import shape_hint
 from hornbeam.training.host_inputs import HostInputs
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models.call_graph import CallGraph
 
 # Rows that run at once: vectors of a large vocabulary need much memory.

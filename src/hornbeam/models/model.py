@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.entry_points import entry_point
+from hornbeam._internal.typing import Config, ShapeLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
+from hornbeam.core.typing import RegularizerLike, Self, SymbolicTree
+from hornbeam.dtype_policies.policy import DTypePolicyLike
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers import Layer
 from hornbeam.layers.config import recorded_arguments
@@ -21,13 +24,7 @@ from hornbeam.training.methods import TrainingMethods
 from hornbeam.training.model_call import call_as_one_node
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config, ShapeLike, ShapeTree, Tree
-    from hornbeam.core.typing import SymbolicTree
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
     from hornbeam.quantizers import QuantizationConfig
-    from hornbeam.regularizers import RegularizerLike
     from hornbeam.training.callbacks.base import History
     from hornbeam.visualization.explanation import Explanation
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.entry_points import entry_point
+from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import serialize
 from hornbeam.layers.network import Network
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models.model import Model
     from hornbeam.saving.arrays import Names
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import dtype_policies, tree
 from hornbeam._internal import warning_policy
+from hornbeam._internal.typing import Config, ShapeLike, Tree
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.symbolic import STRING, KerasTensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.call_graph import CallGraph, adjust
@@ -16,10 +18,6 @@ from hornbeam.models.host import HostSubgraph, has_host_layers, strings_to_array
 from hornbeam.models.model import Model
 from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, ShapeLike, Tree
-    from hornbeam.core.typing import TensorLike
 
 
 @exported("keras.models")

@@ -6,15 +6,17 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam._internal.formatting import brief
+from hornbeam._internal.typing import Axis, DTypeLike
 from hornbeam.config import floatx, standard_data_format
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype, unify
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node, leaf
 from hornbeam.ir.primitive import CONSTANT
 from hornbeam.ir.sizes import is_unknown
@@ -29,11 +31,6 @@ from hornbeam.ir.types import (
     is_integer,
     numpy_dtype,
 )
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, DTypeLike
-    from hornbeam.core.typing import TensorLike
-
 
 # Results of sums are held in at least 32 bits, as in Keras.
 _WIDER = {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Axis
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import float_node, many_axes, node_of, one_axis, over_last
 from hornbeam.ops.elementwise import clip, sigmoid
 from hornbeam.ops.joining import split
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,14 +11,12 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, float_dtype
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 __all__ = ["dot_product_attention"]
 

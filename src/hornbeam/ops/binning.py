@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hornbeam import primitives as p
@@ -11,6 +9,7 @@ from hornbeam.core.convert import as_tensor, broadcast_node, cast_node, result_d
 from hornbeam.core.dispatch import operation
 from hornbeam.core.sparse import as_sparse
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import check_ordered, index_node, node_of, static_int
@@ -18,9 +17,6 @@ from hornbeam.ops.creation import linspace
 from hornbeam.ops.reduction import max as largest
 from hornbeam.ops.reduction import min as smallest
 from hornbeam.ops.selection import where
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = ["bincount", "digitize", "histogram", "searchsorted"]

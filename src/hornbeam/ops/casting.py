@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.dispatch import host_tracing, operation
 from hornbeam.core.sparse import SparseTensor, as_sparse, is_scipy_sparse
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import dtype_name, is_float, is_integer
 from hornbeam.ops._common import node_of, value_tensor
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 
 def convert_to_tensor(

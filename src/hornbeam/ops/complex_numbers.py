@@ -7,18 +7,15 @@ Functions of real numbers (`exp`, `sqrt`, `matmul`, `sum`, ...) take complex one
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, is_complex
 from hornbeam.ops._common import cut, float_dtype, float_node, node_of, value_tensor
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = ["angle", "conj", "conjugate", "imag", "isreal", "polar", "real", "view_as_complex", "view_as_real"]

@@ -5,28 +5,26 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam._internal.formatting import brief
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_callable
 from hornbeam.core.body_scope import BodyScope, check_no_assignment, trace_with_assignments
 from hornbeam.core.convert import as_tensor, cast, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import in_symbolic_trace, is_unknown, merged_size, same_shape, same_size
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import node_of, one_axis, static_int
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import TensorLike
 
 # Variables whose values a construct carries, because its bodies assign them.
 Carried: TypeAlias = "tuple[Variable, ...]"

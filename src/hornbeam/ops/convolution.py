@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.convert import cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import array_functions, float_node, node_of, size_constant
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Sizes
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

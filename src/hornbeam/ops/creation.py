@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, overload
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, broadcast_node, cast, cast_node, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown, maximum
 from hornbeam.ir.types import (
@@ -24,12 +27,6 @@ from hornbeam.ir.types import (
     real_dtype,
 )
 from hornbeam.ops._common import float_dtype, node_of, one_axis, shape_of, static_int, value_tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

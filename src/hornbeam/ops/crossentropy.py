@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.config import epsilon, floatx
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.sparse import as_sparse
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, dtype_name, is_float, is_integer
 from hornbeam.ops._common import float_dtype, float_node, node_of, one_axis, static_int
 from hornbeam.ops.activation import softplus_node
 from hornbeam.ops.elementwise import clip
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops._common import HALF, cut, float_node, node_of, static_int
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 __all__ = ["ctc_decode", "ctc_loss"]
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import is_inexact
 from hornbeam.ops._common import float_node, node_of
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 @operation

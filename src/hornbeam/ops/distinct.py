@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
 
@@ -12,15 +12,13 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import in_symbolic_trace, new_size
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, node_of, one_axis, static_int
 from hornbeam.ops.binning import searchsorted
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 __all__ = ["unique"]
 

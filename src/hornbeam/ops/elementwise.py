@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import absolute, true_divide
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, is_complex, is_float, is_inexact, is_integer, itemsize
 from hornbeam.ops._common import check_ordered, float_node, float_pair, node_of
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

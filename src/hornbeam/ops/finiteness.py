@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,13 +11,11 @@ from hornbeam.core.convert import unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import absolute
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import is_complex, is_float, is_inexact
 from hornbeam.ops._common import check_ordered, float_pair, node_of
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 __all__ = ["isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "nan_to_num"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +11,13 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_node, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import certainly_exceeds
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, is_integer
 from hornbeam.ops._common import node_of, shape_of
 from hornbeam.ops.joining import unstack
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 def _starts(start_indices: Sequence[TensorLike] | TensorLike, rank: int, name: str) -> list[Node]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,15 +12,13 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_unknown, same_shape, same_size
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, node_of, one_axis, shape_of
 from hornbeam.ops.shaping import ravel
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam._internal.lazy_imports import explain_missing
+from hornbeam._internal.typing import Axis, Tree
 from hornbeam.core.convert import broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.lazy import retain_graph
 from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.sizes import maximum, same_shape
 from hornbeam.ir.types import ShapeError, TensorType, is_complex, real_dtype
 from hornbeam.ops._common import float_dtype, float_node, many_axes, node_of, one_axis, with_ones
 from hornbeam.ops.elementwise import sign as sign_of
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, Tree
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import primitives as p
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.core.convert import cast_node, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import bitwise_and, bitwise_or, bitwise_xor, invert
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, dtype_name, is_integer, itemsize
 from hornbeam.ops._common import node_of
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

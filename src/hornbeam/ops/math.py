@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam.core.convert import as_tensor, cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import in_symbolic_trace, new_size, same_shape
 from hornbeam.ir.types import ShapeError, TensorType, is_float, is_integer, numpy_dtype
@@ -23,9 +23,6 @@ from hornbeam.ops.reduction import sum as total
 from hornbeam.ops.selection import top_k
 from hornbeam.ops.shaping import expand_dims
 from hornbeam.ops.signal import extract_sequences, fft, fft2, ifft2, irfft, istft, rfft, stft
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

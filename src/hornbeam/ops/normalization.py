@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Axis
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import epsilon as default_epsilon
 from hornbeam.core.convert import broadcast_node, broadcast_shapes, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.sizes import same_shape
@@ -20,10 +22,6 @@ from hornbeam.ir.types import ShapeError, TensorType, is_complex
 from hornbeam.ops._common import HALF, float_node, many_axes, one_axis, to_last, with_ones
 from hornbeam.ops.linalg import vector_norm
 from hornbeam.ops.reduction import mean_node, var_node
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

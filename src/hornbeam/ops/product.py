@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from hornbeam import primitives as p
 from hornbeam._internal.formatting import brief
@@ -13,6 +13,7 @@ from hornbeam.core.convert import cast_node, result_dtype
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul, multiply
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import is_one, merged_size, same_shape, same_size
 from hornbeam.ir.types import ShapeError, is_complex, is_float
@@ -20,9 +21,6 @@ from hornbeam.ops._common import one_axis
 from hornbeam.ops.joining import stack
 from hornbeam.ops.reduction import sum as total
 from hornbeam.ops.shaping import diagonal, moveaxis
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 __all__ = [
     "correlate", "cross", "dot", "einsum", "inner", "kron", "matmul", "outer", "tensordot", "trace", "vdot",

@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import node_of, static_int
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Sizes
-    from hornbeam.core.typing import TensorLike
 
 __all__ = ["depth_to_space", "fold", "rearrange", "space_to_depth", "unfold"]
 

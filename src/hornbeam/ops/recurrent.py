@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.node import Node
 from hornbeam.ops._common import HALF
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 def lstm(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Axis, DTypeLike
 from hornbeam.core.convert import cast, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import same_shape
 from hornbeam.ir.types import ShapeError, dtype_name, is_complex
@@ -27,10 +29,6 @@ from hornbeam.ops._common import (
 )
 from hornbeam.ops.elementwise import maximum, minimum
 from hornbeam.ops.finiteness import isclose
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis, DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +12,12 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.sizes import is_unknown, maximum
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.ops._common import array_functions, node_of, one_axis, shape_of
 from hornbeam.ops.selection import take
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = ["pad", "repeat", "tile"]

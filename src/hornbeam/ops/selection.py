@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -12,13 +12,11 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes, cast_node, result_dtype, unify
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import in_symbolic_trace, new_size
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import index_node, node_of, one_axis, shape_of, static_int
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Axis
 from hornbeam.core.convert import as_tensor, broadcast_node, broadcast_shapes
 from hornbeam.core.dispatch import operation
 from hornbeam.core.indexing import getitem, reshape
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Index, TensorLike
 from hornbeam.ir.sizes import is_one, maximum, minimum, same_shape
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import cut, many_axes, node_of, one_axis, shape_of, static_int
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis
-    from hornbeam.core.typing import Index, TensorLike
 
 # fmt: off
 __all__ = [

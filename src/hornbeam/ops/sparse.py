@@ -7,24 +7,22 @@ no rule here is computed on the dense value (see `core/sparse.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Axis
 from hornbeam.core.convert import as_tensor, broadcast_shapes, cast, leaf_of, result_dtype
 from hornbeam.core.operators import absolute, add, matmul, multiply, negative, subtract, true_divide
 from hornbeam.core.sparse import RULES, SPARSE_WHEN, SparseTensor, from_places
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
 from hornbeam.ir.types import ShapeError, TensorType
 from hornbeam.ops import activation, complex_numbers, elementwise, finiteness, joining, reduction, shaping
 from hornbeam.ops._common import many_axes, one_axis, shape_of, wide_dtype, with_ones
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Axis
-    from hornbeam.core.typing import TensorLike
 
 __all__: list[str] = []
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Axis, DTypeLike
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import matmul
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_complex, is_float
@@ -26,12 +28,6 @@ from hornbeam.ops._common import (
     with_ones,
 )
 from hornbeam.ops.complex_numbers import conjugate, real
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hornbeam._internal.typing import Axis, DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 # fmt: off
 __all__ = [

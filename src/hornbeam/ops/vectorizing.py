@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor, broadcast_shapes
 from hornbeam.core.indexing import reshape
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops.control_flow import vectorized_map
 from hornbeam.ops.shaping import broadcast_to
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-
 
 _ARGUMENT = re.compile(r"\(([\w, ]*)\)")
 

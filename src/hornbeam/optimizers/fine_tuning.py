@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam._internal.validation import check_number
+from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
-
-if TYPE_CHECKING:
-    from hornbeam.core.tensor import Tensor
 
 
 class FineTuning:

@@ -13,6 +13,7 @@ from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks, unknown_arguments
 from hornbeam._internal.foreign_names import OPTIMIZERS, add_foreign_names
 from hornbeam._internal.naming import to_snake_case, unique_name
+from hornbeam._internal.typing import Config
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
@@ -20,6 +21,7 @@ from hornbeam.core import registry
 from hornbeam.core.configurable import own_arguments
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, TensorLike
 from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.scope import scope
@@ -34,11 +36,6 @@ from hornbeam.optimizers.updates import Updates, record_gradients_of
 
 if TYPE_CHECKING:
     from typing import TypeAlias
-
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config
-    from hornbeam.core.typing import TensorLike
 
     OptimizerLike: TypeAlias = str | Config | "Optimizer"
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.warn import warn_user
 from hornbeam.config import floatx
 from hornbeam.core.convert import leaf_of
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import InitializerLike
 from hornbeam.core.variable import Variable
 from hornbeam.ir.types import numpy_dtype
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import InitializerLike
     from hornbeam.distribution import TensorLayout
 
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, TensorLike
 from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import Gradients, LearningRate, Optimizer
 from hornbeam.optimizers.rules import MODULE
 from hornbeam.optimizers.updates import Updates
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam.core.typing import TensorLike
 
 
 @exported(MODULE)

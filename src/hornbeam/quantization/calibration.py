@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import layers, tree
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.intervals import check_level
+from hornbeam._internal.typing import Tree
 from hornbeam.evaluation.comparison import CANNOT_TELL, Comparison, compare
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.layers import Layer
@@ -23,9 +24,6 @@ from hornbeam.quantization.selection import FORMS, Selection, folded_weights, se
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import make_data
 from hornbeam.training.steps import host_part, training_state
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 CALIBRATED, DYNAMIC = "int8", "int8, inputs scaled in each call"
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import layers, ops
 from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import InitializerLike
+from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import TensorLayer
-
-if TYPE_CHECKING:
-    from hornbeam.core.tensor import Tensor
-    from hornbeam.core.typing import InitializerLike
-    from hornbeam.core.variable import Variable
 
 # Largest integer. Symmetric: 0 is exact, and padding needs no zero point.
 LARGEST = 127

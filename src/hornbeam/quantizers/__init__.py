@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.naming import to_snake_case
+from hornbeam._internal.typing import Config
 from hornbeam.core import registry
 from hornbeam.quantizers.absmax import abs_max_quantize, abs_max_quantize_grouped_with_zero_point
 from hornbeam.quantizers.configs import (
@@ -27,11 +29,6 @@ from hornbeam.quantizers.float8 import (
 )
 from hornbeam.quantizers.packing import pack_int4, unpack_int4
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer, Quantizer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hornbeam._internal.typing import Config
 
 __all__ = [
     "AWQConfig", "AbsMaxQuantizer", "Float8QuantizationConfig", "GPTQConfig", "Int4QuantizationConfig",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import ops
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_int
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.quantizers.affine import affine_parameters
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
 
 EPSILON = 1e-7
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
+from hornbeam.core.typing import TensorLike
 
 
 def affine_parameters(

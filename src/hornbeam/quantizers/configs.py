@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.formatting import brief
+from hornbeam._internal.typing import Config
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam.core.configurable import own_arguments
 from hornbeam.core.registry import deserialize, exported, serialize
+from hornbeam.core.typing import Self
 from hornbeam.dtype_policies import QUANTIZATION_MODES
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer, Quantizer
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config
 
 
 @exported("keras.quantizers")

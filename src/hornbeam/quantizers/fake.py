@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import ops
 from hornbeam._internal.validation import check_number
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
+from hornbeam.core.typing import TensorLike
 
 
 def fake_quant_with_min_max_vars(

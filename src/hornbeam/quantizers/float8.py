@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hornbeam import ops
+from hornbeam._internal.typing import DTypeLike
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
+from hornbeam.core.typing import TensorLike
 
 
 class Float8(NamedTuple):

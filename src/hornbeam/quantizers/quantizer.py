@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hornbeam._internal.typing import Config, DTypeLike, Tree
 from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, TensorLike
 from hornbeam.ir.types import dtype_name
 from hornbeam.quantizers.absmax import EPSILON, abs_max_quantize
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config, DTypeLike, Tree
-    from hornbeam.core.tensor import Tensor
-    from hornbeam.core.typing import TensorLike
 
 
 @exported("keras")

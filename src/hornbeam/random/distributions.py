@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_rate
 from hornbeam.config import floatx
 from hornbeam.core.convert import broadcast_node, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, zeros_like
 from hornbeam.ir.sizes import same_size
 from hornbeam.ir.types import FLOATS, HornbeamTypeError, ShapeError, TensorType, dtype_name, is_integer
 from hornbeam.ops._common import float_node, node_of, one_axis, shape_of, static_int
-from hornbeam.random.keys import draw_seed, split_key
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import DTypeLike
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.random.keys import SeedLike
+from hornbeam.random.keys import SeedLike, draw_seed, split_key
 
 # Number of fraction bits of each dtype; the narrow ones are drawn so that rounding never gives 1.
 _FRACTION = {"bfloat16": 8, "float16": 11, "float32": 24}

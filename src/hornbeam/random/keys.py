@@ -6,7 +6,7 @@ import itertools
 import random as _python_random
 import threading
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 
@@ -16,18 +16,14 @@ from hornbeam._internal.naming import unique_name
 from hornbeam.core.convert import as_tensor, cast_node
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable, current_variable_tracer
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import dtype_name, is_integer
 from hornbeam.primitives.random import RANDOM_BITS
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    from hornbeam.core.typing import TensorLike
-
-    SeedLike: TypeAlias = int | "SeedGenerator" | None
+SeedLike: TypeAlias = Union[int, "SeedGenerator", None]
 
 WORD = 2**32
 

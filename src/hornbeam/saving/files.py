@@ -9,16 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
+from hornbeam._internal.typing import Tree
 from hornbeam.distribution.processes import agreed, is_first
 from hornbeam.errors import ModelFileError
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 def to_storable(array: np.ndarray) -> np.ndarray:

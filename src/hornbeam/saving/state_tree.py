@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.naming import nearest
+from hornbeam.core.variable import Variable
 
 if TYPE_CHECKING:
-    from hornbeam.core.variable import Variable
     from hornbeam.layers.network import Network
 
 

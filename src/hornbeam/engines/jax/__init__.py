@@ -11,10 +11,11 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import SupportsDLPack
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine, exit_on_uncaught_error
 from hornbeam.engines.host import HostCalls
 from hornbeam.engines.mesh import Job, Mesh, job_from_environment
@@ -37,10 +38,6 @@ from hornbeam.engines.jax.host import JaxHost  # noqa: E402
 from hornbeam.engines.jax.linalg import LINALG  # noqa: E402
 from hornbeam.engines.jax.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.jax.windows import CONTRACT  # noqa: E402
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import SupportsDLPack
-
 
 Array = Any
 

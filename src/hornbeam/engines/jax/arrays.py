@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,11 +12,7 @@ from jax import lax
 
 from hornbeam.engines.jax.elementwise import convert, wide, widened
 from hornbeam.engines.table import Table
-from hornbeam.ir.types import numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
-
+from hornbeam.ir.types import Shape, numpy_dtype
 
 Array = Any
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +13,8 @@ from jax import lax
 from hornbeam.engines.jax.arrays import lowest
 from hornbeam.engines.jax.elementwise import HALVES, widened
 from hornbeam.engines.table import Table
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
-    from hornbeam.primitives.contract import AxesPair, Padding
-
+from hornbeam.ir.types import Shape
+from hornbeam.primitives.contract import AxesPair, Padding
 
 Array = Any
 

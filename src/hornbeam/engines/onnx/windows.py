@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,7 @@ from hornbeam.engines.onnx.moves import concatenate, pad, slice_axes, slice_axis
 from hornbeam.engines.onnx.values import Value, broadcast, elementwise, reshape, transpose, where, zeros
 from hornbeam.ir.sizes import is_unknown
 from hornbeam.ir.types import Shape
-
-if TYPE_CHECKING:
-    from hornbeam.primitives.contract import AxesPair
-
+from hornbeam.primitives.contract import AxesPair
 
 Padding = Sequence[tuple[int, int]]
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
 
 from hornbeam.engines.pytensor.ops import Array, NumPy, Variable, compute_dtype
 from hornbeam.engines.table import Table
-from hornbeam.ir.types import TensorType, numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
-
+from hornbeam.ir.types import Shape, TensorType, numpy_dtype
 
 # -- shape ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -17,11 +17,8 @@ from pytensor.tensor.blas import BatchedDot
 
 from hornbeam.engines.pytensor.ops import Array, Variable
 from hornbeam.engines.table import Table
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
-    from hornbeam.primitives.contract import AxesPair, Padding
-
+from hornbeam.ir.types import Shape
+from hornbeam.primitives.contract import AxesPair, Padding
 
 # -- products ------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,11 +24,7 @@ from hornbeam.engines.tensorflow.elementwise import (
     widened,
     zero_like,
 )
-from hornbeam.ir.types import numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
-
+from hornbeam.ir.types import Shape, numpy_dtype
 
 # -- shape ---------------------------------------------------------------------------------------------------
 

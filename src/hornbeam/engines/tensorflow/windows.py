@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
@@ -23,11 +23,8 @@ from hornbeam.engines.tensorflow.elementwise import (
     zero_like,
 )
 from hornbeam.ir.node import Node
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
-    from hornbeam.primitives.contract import AxesPair, Padding
-
+from hornbeam.ir.types import Shape
+from hornbeam.primitives.contract import AxesPair, Padding
 
 # -- products, convolutions, pools ---------------------------------------------------------------------------
 

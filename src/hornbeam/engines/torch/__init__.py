@@ -12,11 +12,12 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.terminal import command
+from hornbeam._internal.typing import SupportsDLPack
 from hornbeam._internal.warn import warn_user
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable, MeshEngine
 from hornbeam.engines.host import HostCalls
@@ -54,10 +55,6 @@ from hornbeam.engines.torch.recurrent import RECURRENT  # noqa: E402
 from hornbeam.engines.torch.reuse import in_place_functions  # noqa: E402
 from hornbeam.engines.torch.rows import ROWS  # noqa: E402
 from hornbeam.engines.torch.windows import CONTRACT  # noqa: E402
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import SupportsDLPack
-
 
 _BFLOAT16 = numpy_dtype("bfloat16")
 

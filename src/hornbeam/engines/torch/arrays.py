@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,7 @@ from hornbeam.engines.torch.elementwise import (
     torch_dtype,
     widened,
 )
-from hornbeam.ir.types import numpy_dtype
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
+from hornbeam.ir.types import Shape, numpy_dtype
 
 
 def creation(device: torch.device) -> Table:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from hornbeam._internal.terminal import command
+from hornbeam._internal.typing import SupportsDLPack
 from hornbeam.engines.base import BindingExecutable, Buffer, Engine, MeshEngine
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.engines.torch import TorchEngine
@@ -23,9 +24,6 @@ from hornbeam.engines.torch.recurrent import RECURRENT
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.partition import partition_for
 from hornbeam.ir.primitive import PRIMITIVES
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import SupportsDLPack
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from hornbeam.engines.table import Table
 from hornbeam.engines.torch.elementwise import Tensor, widened
-
-if TYPE_CHECKING:
-    from hornbeam.ir.types import Shape
-    from hornbeam.primitives.contract import AxesPair, Padding
+from hornbeam.ir.types import Shape
+from hornbeam.primitives.contract import AxesPair, Padding
 
 
 def _dot(x: Tensor, y: Tensor, *, contract: AxesPair, batch: AxesPair) -> Tensor:

@@ -6,27 +6,21 @@ to the images. Subclasses define `_draw` and `_apply`, always for a batch in cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from hornbeam import ops, random
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_choice
 from hornbeam.config import standard_data_format
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, TensorTree, Unpack
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.layer import Layer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import TensorLike, TensorTree
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.random.keys import SeedLike
 
 Transformation = Any
 Boxes = dict[str, Any]

@@ -7,8 +7,8 @@ absent box.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,13 +16,8 @@ from hornbeam import ops
 from hornbeam._internal.validation import check_choice
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.types import ShapeError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hornbeam.core.typing import TensorLike
-
 
 __all__ = [
     "affine_transform",

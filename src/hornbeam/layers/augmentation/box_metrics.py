@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike
 from hornbeam._internal.validation import check_choice
 from hornbeam.config import epsilon
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.augmentation.bounding_boxes import Columns, columns, convert_format
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.typing import TensorLike
 
 
 def _size_of(image_shape: Sequence[int] | None) -> tuple[int | None, int | None]:

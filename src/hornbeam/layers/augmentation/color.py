@@ -6,13 +6,15 @@ by default, to which results are clipped.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_rate
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.layers.augmentation.base import (
     RandomImageLayer,
     Size,
@@ -23,15 +25,8 @@ from hornbeam.layers.augmentation.base import (
     rescale,
     value_range_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from typing_extensions import Unpack
-
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.random.keys import SeedLike
 
 
 class ColorLayer(RandomImageLayer):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops, random
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.layers.augmentation.base import (
     RandomImageLayer,
     Size,
@@ -20,12 +21,8 @@ from hornbeam.layers.augmentation.base import (
     per_image,
     value_range_of,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.random.keys import SeedLike
 
 
 @exported("keras.layers")

@@ -9,13 +9,14 @@ edges: "reflect" (about the edge), "wrap", "nearest" (the edge pixel) or "consta
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_choice
 from hornbeam.core.convert import as_tensor, broadcast_shapes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import (
     Boxes,
@@ -24,15 +25,9 @@ from hornbeam.layers.augmentation.base import (
     Transformation,
     factor_range,
 )
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.ops.image.warping import in_float, on_grids, order_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
-
+from hornbeam.random.keys import SeedLike
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 INTERPOLATIONS = ("nearest", "bilinear")

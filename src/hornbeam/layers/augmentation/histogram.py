@@ -5,14 +5,13 @@ Labels, boxes and masks do not change. Computation is in the range 0 to 255, wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hornbeam import ops, random
 from hornbeam._internal.validation import check_int, check_sizes
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.ir.limits import count_elements
 from hornbeam.layers.augmentation.base import (
     ImageLayer,
@@ -24,13 +23,8 @@ from hornbeam.layers.augmentation.base import (
     rescale,
     value_range_of,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.random.keys import SeedLike
 
 BYTES = (0, 255)
 

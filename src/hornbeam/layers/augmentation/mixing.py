@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from hornbeam import ops, random
+from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.layers.augmentation.base import (
     Boxes,
     RandomImageLayer,
@@ -16,16 +19,8 @@ from hornbeam.layers.augmentation.base import (
     is_number,
 )
 from hornbeam.layers.augmentation.filters import box_mask, random_span
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.random.keys import SeedLike
 
 
 class _Mixing(RandomImageLayer):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops, random, tree
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_choice, check_int, check_sizes
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.registry import deserialize, exported, serialize
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self, TensorLike, Unpack
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.trace import current_level
@@ -42,16 +44,8 @@ from hornbeam.layers.augmentation.histogram import (
 )
 from hornbeam.layers.call import is_array
 from hornbeam.layers.layer import Layer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from typing_extensions import Self, Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.random.keys import SeedLike
 
 _GEOMETRY = ("random_shear", "random_translation", "random_rotation")
 _COLORS = ("random_brightness", "random_color_degeneration", "random_contrast", "random_sharpness")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from hornbeam import ops, random
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import Boxes, ImageLayer, Size, Transformation
+from hornbeam.layers.options import RegularizedLayerOptions, UnnamedLayerOptions
 from hornbeam.ops.image.resizing import aspect_window
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions, UnnamedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.random.keys import SeedLike
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 

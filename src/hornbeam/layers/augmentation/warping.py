@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops, random
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_choice
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.layers.augmentation import bounding_boxes as boxes_of
 from hornbeam.layers.augmentation.base import (
     Boxes,
@@ -22,18 +25,11 @@ from hornbeam.layers.augmentation.base import (
     value_range_of,
 )
 from hornbeam.layers.augmentation.geometry import INTERPOLATIONS
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.ops.image.elastic import deformed
 from hornbeam.ops.image.warping import homography, order_of
 from hornbeam.random import draw_seed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.layers.options import RegularizedLayerOptions
-    from hornbeam.random.keys import SeedLike
+from hornbeam.random.keys import SeedLike
 
 _FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
 

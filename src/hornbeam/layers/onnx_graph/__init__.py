@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.errors import GraphError as GraphError
 from hornbeam.layers.layer import Layer
@@ -24,12 +26,7 @@ from hornbeam.layers.onnx_graph import shaping as shaping
 from hornbeam.layers.onnx_graph import windows as windows
 from hornbeam.layers.onnx_graph.execution import run_graph
 from hornbeam.layers.onnx_graph.structure import check
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import Tree
-    from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("hornbeam.layers")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +13,10 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, unify
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.types import is_float
 from hornbeam.layers.onnx_graph.vocabulary import ANY, Call, axis_of, number, operator
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
-
 
 UNARY: dict[str, Callable[[Any], Tensor]] = {
     "Abs": ops.absolute, "Acos": ops.arccos, "Acosh": ops.arccosh, "Asin": ops.arcsin, "Asinh": ops.arcsinh,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.layers.onnx_graph.vocabulary import Call, operator, resolved
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 def _graph(call: Call, name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, broadcast_shapes
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.sizes import is_unknown
@@ -28,9 +29,6 @@ from hornbeam.layers.onnx_graph.vocabulary import (
     number,
     operator,
 )
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 @operator("Shape")

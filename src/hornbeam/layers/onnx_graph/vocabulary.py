@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.node import Node
 from hornbeam.layers.onnx_graph.sizes import value_from_sizes
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
-
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.row_hash import HashSketch, hash_rows
+from hornbeam.core.typing import DataLike
 from hornbeam.layers.call import is_array
 
 if TYPE_CHECKING:
-    from hornbeam.core.typing import DataLike
     from hornbeam.layers.layer import Layer
 
 

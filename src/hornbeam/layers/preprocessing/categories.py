@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.ir.trace import current_level
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.preprocessing.host import sparse_if
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 def encode(indices: Tensor, count: int, mode: str, dtype: str, weights: TensorLike | None = None) -> Tensor:

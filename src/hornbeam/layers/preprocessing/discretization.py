@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike, PartialShape
 from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self
+from hornbeam.dtype_policies.policy import DTypePolicyLike
 from hornbeam.layers.layer import TensorLayer
 from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.host import check_sparse, refuse_strings, sparse_if
 from hornbeam.layers.preprocessing.quantiles import EMPTY, compress, merge, summarize
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import ArrayLike, PartialShape
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
 
 
 @exported("keras.layers")

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import dtype_policies, ops
+from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import holds_strings
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
+from hornbeam.dtype_policies.policy import DTypePolicyLike
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, is_integer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.preprocessing._hashing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing._hashing.fingerprints import combine, fingerprint64
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, check_sparse, encode_array, sparse_if
 from hornbeam.layers.preprocessing.index_lookup import buckets, salt_of
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
-    from hornbeam.dtype_policies.policy import DTypePolicyLike
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 # TensorFlow's key for crosses of features.
 CROSS_KEY = np.uint64(0xDECAFCAFFE)

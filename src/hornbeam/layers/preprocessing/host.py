@@ -7,18 +7,16 @@ on each batch, and the rest is compiled as usual (see `training/host_inputs.py`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call, strings_refused
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import HornbeamTypeError
 from hornbeam.layers.layer import Layer
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ShapeTree, Tree
 
 # Error handler by which bytes that are not UTF-8 survive a round trip through str.
 STRAY_BYTES = "surrogateescape"

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike
 from hornbeam.config import image_data_format
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.layers.layer import TensorLayer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ArrayLike
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
+from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_choice, check_int
 from hornbeam.config import floatx
+from hornbeam.core.typing import Self
 from hornbeam.layers.preprocessing._hashing.fingerprints import fingerprint64, siphash
 from hornbeam.layers.preprocessing.adapting import adapt_to_tokens
 from hornbeam.layers.preprocessing.host import HostLayer, check_sparse
 from hornbeam.layers.preprocessing.vocabulary import TokenCounts, Vocabulary, repeated
 from hornbeam.layers.tracking import Tracked
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 
 MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 OOV_METHODS = ("floormod", "farmhash")

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import sample_of
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.layers.config import constructor_arguments
+from hornbeam.layers.options import UnnamedLayerOptions
 from hornbeam.layers.preprocessing._hashing.decimals import decimal_buckets
 from hornbeam.layers.preprocessing.categories import encode
 from hornbeam.layers.preprocessing.host import refuse_strings, sparse_if
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.layers.options import UnnamedLayerOptions
 
 
 @exported("keras.layers")

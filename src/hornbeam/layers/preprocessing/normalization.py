@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam._internal.typing import ArrayLike, PartialShape
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike, Unpack
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.layer import TensorLayer
+from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.layers.preprocessing.adapting import batches_of, sketch_rows
 from hornbeam.layers.preprocessing.host import refuse_strings
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ArrayLike, PartialShape
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.layers.options import RegularizedLayerOptions
 
 
 @exported("keras.layers")

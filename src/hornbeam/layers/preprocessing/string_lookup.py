@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Unpack
 from hornbeam.layers.config import constructor_arguments
+from hornbeam.layers.options import UnnamedLayerOptions
 from hornbeam.layers.preprocessing.host import (
     as_bytes,
     encode_array,
@@ -23,12 +26,6 @@ from hornbeam.layers.preprocessing.host import (
 )
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup, buckets
 from hornbeam.layers.preprocessing.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from hornbeam._internal.typing import ArrayLike, Tree
-    from hornbeam.layers.options import UnnamedLayerOptions
 
 # Index of the mask token in vectors, beyond their depth, so that it is ignored.
 IGNORED = np.iinfo(np.int64).max

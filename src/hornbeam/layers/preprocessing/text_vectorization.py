@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_choice
 from hornbeam.config import floatx
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self
 from hornbeam.layers.config import serialize_argument
 from hornbeam.layers.preprocessing.adapting import adapt_to_tokens
 from hornbeam.layers.preprocessing.host import HostLayer, as_bytes, object_array, text_of
 from hornbeam.layers.preprocessing.index_lookup import check_no_path, output_mode_of
 from hornbeam.layers.preprocessing.string_lookup import StringLookup
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import ArrayLike, ShapeTree, Tree
 
 STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 SPLIT = ("whitespace", "character")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam.dtype_policies import DTypePolicy, Int4DTypePolicy
 from hornbeam.layers.tracking import Tracked
 from hornbeam.quantizers.configs import Int4QuantizationConfig, QuantizationConfig, resolve_config
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import ShapeTree, Tree
 
 
 def checked_quantize(quantize: Callable[..., None]) -> Callable[..., None]:

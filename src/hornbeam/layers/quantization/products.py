@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.grad import vjp
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.variable import Variable
 from hornbeam.layers.low_rank import MainWeight
 from hornbeam.layers.quantization.formats import Int8
 from hornbeam.layers.quantization.quantizable import QuantizableLayer
@@ -19,11 +21,6 @@ from hornbeam.quantizers.float8 import (
     compute_float8_scale,
     quantize_and_dequantize,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from hornbeam.core.variable import Variable
 
 
 class ProductLayer(QuantizableLayer):

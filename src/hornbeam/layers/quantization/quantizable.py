@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from hornbeam import dtype_policies, ops
+from hornbeam._internal.typing import Config, ShapeTree
 from hornbeam.core.registry import deserialize
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import InitializerLike
 from hornbeam.core.variable import Variable, eager_scope
 from hornbeam.dtype_policies import AWQDTypePolicy, GPTQDTypePolicy, Int4DTypePolicy
 from hornbeam.layers.layer import Layer
@@ -15,10 +17,6 @@ from hornbeam.layers.quantization.formats import Grouped, Int4, Int8, WeightLayo
 from hornbeam.layers.tracking import Tracked
 from hornbeam.quantizers.configs import CalibratedConfig, Int4QuantizationConfig, QuantizationConfig
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config, ShapeTree
-    from hornbeam.core.typing import InitializerLike
 
 # Modes in which the float weight is replaced as soon as the layer is quantized.
 _REPLACING = ("int8", "int4")

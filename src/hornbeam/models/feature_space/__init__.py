@@ -5,17 +5,19 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import layers
 from hornbeam._internal.naming import nearest, unique_name
+from hornbeam._internal.typing import Config, Tree
 from hornbeam._internal.validation import check_choice
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import Self
 from hornbeam.layers import Layer
 from hornbeam.models.feature_space.definitions import Cross, Feature
 from hornbeam.models.feature_space.encoders import TFDConcat, TFDIdentity, needs_adapt, one_hot_encoder
@@ -27,11 +29,6 @@ from hornbeam.models.feature_space.tables import (
     iterate_tables,
     rebatch,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from hornbeam._internal.typing import Config, Tree
 
 
 @exported("keras.utils")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam._internal.typing import Config
 from hornbeam._internal.validation import check_choice
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Config
     from hornbeam.layers import Layer
 
 # Module of these classes in Keras's files.

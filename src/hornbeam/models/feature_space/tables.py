@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.typing import Tree
 from hornbeam.core.symbolic import STRING, holds_strings
 from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.layers.call import is_array
 from hornbeam.models.feature_space.definitions import Feature
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 # Rows in a batch that preprocessors are adapted on.
 BATCH = 32

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops._common import image_batch, node_of
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 def _rgb_channels(

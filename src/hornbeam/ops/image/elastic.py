@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import primitives as p
 from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ops._common import image_batch
 from hornbeam.ops.image.filters import gaussian_blur
@@ -16,10 +15,7 @@ from hornbeam.ops.image.warping import (
     order_of,
     sampled,
 )
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
-    from hornbeam.random.keys import SeedLike
+from hornbeam.random.keys import SeedLike
 
 
 @operation

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from hornbeam.core.convert import cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.operators import subtract
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.sizes import same_shape
@@ -23,9 +23,6 @@ from hornbeam.ops.elementwise import log10, square
 from hornbeam.ops.image.resizing import to_dtype
 from hornbeam.ops.reduction import mean
 from hornbeam.ops.repeating import pad
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 
 def _filtered(node: Node, kernel: np.ndarray | Node) -> Node:

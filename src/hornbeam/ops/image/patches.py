@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
+from hornbeam._internal.typing import Sizes
 from hornbeam.config import standard_data_format
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import ShapeError
 from hornbeam.ops._common import image_batch, node_of
 from hornbeam.ops.convolution import padding_of, sizes_of
 from hornbeam.ops.rearranging import shifted_slices
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Sizes
-    from hornbeam.core.typing import TensorLike
 
 
 def _patches(

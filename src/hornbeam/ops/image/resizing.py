@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import cast
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full
@@ -20,10 +21,6 @@ from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.ops import numpy as tensor_functions
 from hornbeam.ops._common import array_functions, float_node, image_batch, size_constant, static_int
 from hornbeam.ops.selection import take
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
-
 
 # Kernels get the module to compute with: NumPy for known scales, `hornbeam.ops.numpy` for tensors.
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from hornbeam import primitives as p
 from hornbeam.core.convert import broadcast_node, cast_node
 from hornbeam.core.dispatch import operation
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
 from hornbeam.ir.primitive import full, ones_like, zeros_like
 from hornbeam.ir.types import ShapeError, TensorType, is_float
 from hornbeam.ops._common import image_batch, node_of
 from hornbeam.ops.linalg import solve
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
 
 __all__ = ["affine_transform", "map_coordinates", "perspective_transform"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
+from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported_class
 from hornbeam.errors import ModelFileError
 from hornbeam.ir.limits import work_limit
@@ -21,7 +22,6 @@ from hornbeam.layers.onnx_graph import OnnxGraph
 from hornbeam.saving.onnx.source import OnnxSource
 
 if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
     from hornbeam.models.functional import Functional
 
 # Limits of a file. Protocol Buffers are limited to 2 GiB; external data may be larger.

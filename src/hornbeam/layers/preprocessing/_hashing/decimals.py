@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.layers.preprocessing._hashing.fingerprints import (
     farmhash_1_to_3,
     farmhash_4_to_7,
@@ -18,10 +18,6 @@ from hornbeam.layers.preprocessing._hashing.fingerprints import (
     right,
     siphash_words,
 )
-
-if TYPE_CHECKING:
-    from hornbeam.core.typing import TensorLike
-
 
 POWERS = np.array([10**k for k in range(20)], np.uint64)
 ZERO, MINUS = np.uint64(ord("0")), np.uint64(ord("-"))
