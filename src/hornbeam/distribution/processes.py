@@ -13,7 +13,7 @@ from hornbeam.core.registry import exported
 from hornbeam.engines import current_engine
 from hornbeam.engines.mesh import Job, job_from_environment
 
-__all__ = ["agreed", "initialize", "is_first", "join_job", "say", "slowest", "wait_for_all"]
+__all__ = ["agreed", "initialize", "is_first", "join_job", "print_once", "slowest", "wait_for_all"]
 
 
 @exported("keras.distribution")
@@ -98,7 +98,7 @@ def wait_for_all() -> None:
     agreed(True)
 
 
-def say(text: str) -> None:
+def print_once(text: str) -> None:
     """Print a text, once for all processes. Lines that do not fit the terminal break between words."""
     if is_first():
         print_wrapped(text, indent="  ")

@@ -20,7 +20,7 @@ from hornbeam._internal.terminal import folded, in_ipython, paint, shortened_ins
 from hornbeam.core.jit import trace_function
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.errors import ConcretizationError
 from hornbeam.ir.node import serial
 from hornbeam.ir.primitive import node_cost
@@ -80,7 +80,7 @@ def summarize(
         print_fn(_render(model, rows, trace, line_length, show_trainable))
         return
     width = terminal_columns() if line_length is None else line_length
-    say(_render(model, rows, trace, width, show_trainable, uses_color(), hint))
+    print_once(_render(model, rows, trace, width, show_trainable, uses_color(), hint))
     if hint:
         _suggest_explain(width)
 
@@ -95,7 +95,7 @@ def _suggest_explain(width: int | None) -> None:
     if not _suggested and (terminal_columns() is not None or in_ipython()):
         _suggested = True
         text = "model.explain() says what each layer is for"
-        say(paint(folded(text, width, "  "), "dim", uses_color()))
+        print_once(paint(folded(text, width, "  "), "dim", uses_color()))
 
 
 # -- the traced model

@@ -11,7 +11,7 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.data.inspection.leakage import adapted_layers
 from hornbeam.data.samples import as_samples, named_arrays
 from hornbeam.data.splits.sealed import Sealed, find_sealed, refuse_sealed
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.errors import LeakWarning, TestSetWarning
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.packing import Batch
@@ -167,6 +167,6 @@ def count_evaluation(sealed: Sealed | None, description: str, quiet: bool) -> No
         return
     sentence = sealed.record_use(description)
     if not quiet:
-        say(sentence)
+        print_once(sentence)
     elif not sentence.startswith("first"):
         warn_user(sentence, TestSetWarning)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import tree
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.typing import Tree
 from hornbeam.errors import UnknownOutputError
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 def is_several(structure: Tree) -> bool:

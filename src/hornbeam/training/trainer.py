@@ -12,7 +12,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal import warning_policy
 from hornbeam._internal.kernel import in_kernel
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.engines import current_engine
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training import check_arguments
@@ -413,4 +413,4 @@ def _joined(outputs: list[Any]) -> Tree:
 def _say(*sentences: str) -> None:
     for sentence in sentences:
         if sentence:
-            say(sentence)
+            print_once(sentence)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from hornbeam._internal.validation import check_int
 from hornbeam.core.variable import Variable
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.layers import Layer
 from hornbeam.layers.weights import flatten_layers, set_own_trainable
 from hornbeam.training.callbacks.base import Callback, Logs, rated_optimizers
@@ -119,7 +119,7 @@ class GradualUnfreezing(Callback):
             self.joined += 1
             if self.verbose > 0:
                 names = ", ".join(repr(layer.path) for layer in group)
-                say(f"Epoch {epoch + 1}: {names} trained from now on ({len(weights)} weight arrays)")
+                print_once(f"Epoch {epoch + 1}: {names} trained from now on ({len(weights)} weight arrays)")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epochs_done += 1

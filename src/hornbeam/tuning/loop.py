@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.tuning.running import Running
 
 if TYPE_CHECKING:
@@ -97,6 +97,6 @@ class Trials:
         self._search.end(running, value, seconds, message)
         if self._verbose:
             outcome = message or ("pruned" if value is None else f"{value:.4f}")
-            say(
+            print_once(
                 f"trial {running.index + 1}/{self._limit}: {outcome} - {running.described()} - {seconds:.1f}s"
             )

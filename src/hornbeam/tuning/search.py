@@ -17,7 +17,7 @@ from typing import Any
 
 from hornbeam._internal.extras import install_command
 from hornbeam._internal.validation import check_choice
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.tuning.hyperparameters import HyperParameters, Parameter, Value
 from hornbeam.tuning.result import Trial
 from hornbeam.tuning.running import Running
@@ -207,7 +207,7 @@ class Search:
             self._study.tell(trial, value, state=state, skip_if_finished=True)
         except optuna.exceptions.UpdateFinishedTrialError:
             number = trial.user_attrs.get(_INDEX, trial.number) + 1
-            say(f"trial {number} was without a sign of life for too long, and is repeated elsewhere")
+            print_once(f"trial {number} was without a sign of life for too long, and is repeated elsewhere")
 
     def results(self) -> list[Trial]:
         """Return the finished trials, in the order of their numbers."""

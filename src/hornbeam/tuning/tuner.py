@@ -13,7 +13,7 @@ from hornbeam._internal.formatting import brief
 from hornbeam._internal.intervals import check_level
 from hornbeam._internal.validation import check_callable, check_choice, check_int
 from hornbeam.data.splits.split import split
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.evaluation.comparison import compare
 from hornbeam.evaluation.compiled_metrics import direction
 from hornbeam.models import Model
@@ -126,7 +126,7 @@ def tune(
     else:
         parts = _Parts.of(x, y, validation_data, validation_split, confirms=seeds > 0, seed=seed)
         if verbose:
-            say(parts.summary)
+            print_once(parts.summary)
         options = {"epochs": epochs, "batch_size": batch_size}
         trainer = _ModelTrainer(build, parts, name, options, callbacks)
     search = Search(name, sign, sampler, pruner, epochs, storage, seed)

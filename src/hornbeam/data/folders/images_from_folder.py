@@ -27,7 +27,7 @@ from hornbeam.data.folders.resize_plan import assign_buckets, describe_resizing,
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.prefetch import map_ordered_chunked
 from hornbeam.data.splits.split import NAMES, Split, permutation_function, split_indices, split_sizes
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.random import make_default_seed
 
 
@@ -144,7 +144,7 @@ def images_from_folder(
     else:
         loaded = folder.dataset(np.arange(len(folder.files.paths)), training=True)
     if verbose:
-        say(folder.report)
+        print_once(folder.report)
     elif folder.bad:
         warn_user(folder.bad)
     return loaded

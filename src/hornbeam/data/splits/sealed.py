@@ -107,9 +107,9 @@ class Sealed:
         Args:
             function: Function of x and y, and of sample weights as a third argument if present.
         """
-        from hornbeam.distribution.processes import say
+        from hornbeam.distribution.processes import print_once
 
-        say(self.record_use(getattr(function, "__name__", type(function).__name__)))
+        print_once(self.record_use(getattr(function, "__name__", type(function).__name__)))
         return function(*(part for part in self._data if part is not None))
 
     def _unsealed(self) -> tuple[Any, Any, Any]:

@@ -12,7 +12,7 @@ from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_number
 from hornbeam.data.samples import as_samples, check_same_count, is_table, named_arrays, take_samples
 from hornbeam.data.splits.allocation import allocate
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.random import global_seed_generator, host_permutation
 
 # Function of a count that returns 0 ... count - 1 in some order.
@@ -108,7 +108,7 @@ def split(
         method += ", stratified" + ("" if groups is None else " as far as groups allow")
     summary = f"{count:,} samples: {shown}; {method}"
     if verbose:
-        say(summary)
+        print_once(summary)
     samples = {name: take_samples(data, part) if len(part) else None for name, part in rows.items()}
     return Split(**samples, rows=rows, summary=summary)
 

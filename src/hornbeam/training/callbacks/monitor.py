@@ -14,7 +14,7 @@ from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.training.callbacks.base import (
     BATCH_HOOKS,
     Callback,
@@ -188,10 +188,10 @@ class EarlyStopping(Monitor):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._stopped and self.verbose > 0:
-            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            print_once(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
-                say(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
+                print_once(f"Restoring the weights of the best epoch: {self.best_epoch + 1}")
             self.model.set_weights(self.best_weights)
 
 
@@ -271,7 +271,7 @@ class ReduceLROnPlateau(Monitor):
         new = max(old * self.factor, self.min_lr)
         optimizer.learning_rate = new
         if self.verbose > 0:
-            say(f"Epoch {epoch + 1}: learning rate reduced from {old:.4g} to {new:.4g}")
+            print_once(f"Epoch {epoch + 1}: learning rate reduced from {old:.4g} to {new:.4g}")
         return True
 
 
@@ -365,14 +365,15 @@ class ModelCheckpoint(Monitor):
                 return
             if not self._better(value, self.best):
                 if self.verbose > 0:
-                    say(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5g}")
+                    print_once(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5g}")
                 return
             if self.verbose > 0:
                 before = "" if self.best is None else f" from {self.best:.5g}"
-                say(f"Epoch {epoch + 1}: {self.monitor} improved{before} to {value:.5g}, saving to {path}")
+                improved = f"{self.monitor} improved{before} to {value:.5g}"
+                print_once(f"Epoch {epoch + 1}: {improved}, saving to {path}")
             self.best = value
         elif self.verbose > 0:
-            say(f"Epoch {epoch + 1}: saving to {path}")
+            print_once(f"Epoch {epoch + 1}: saving to {path}")
         self._write(epoch, path)
 
     def _write(self, epoch: int, path: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported
-from hornbeam.distribution.processes import say
+from hornbeam.distribution.processes import print_once
 from hornbeam.training.callbacks.base import Logs
 from hornbeam.training.callbacks.monitor import Monitor
 
@@ -113,7 +113,7 @@ class OrbaxCheckpoint(Monitor):
                 return
             self.best = value
         if self.verbose > 0:
-            say(f"saving step {step} to {self.directory}")
+            print_once(f"saving step {step} to {self.directory}")
         state = self.model.get_state_tree(value_format="numpy_array")
         results = contents(self.model, state, self.save_weights_only)
         if self.save_on_background:

@@ -15,7 +15,7 @@ from hornbeam._internal.call_errors import check_accepts
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_callable
 from hornbeam.core.registry import exported
-from hornbeam.distribution.processes import is_first, say
+from hornbeam.distribution.processes import is_first, print_once
 from hornbeam.training.callbacks.base import Callback, Logs, current_run, learning_rates, rated_optimizers
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class LearningRateScheduler(Callback):
             )
         optimizer.learning_rate = float(rate)
         if self.verbose > 0:
-            say(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} set to {float(rate):.4g}")
+            print_once(f"Epoch {epoch + 1}: {name.replace('_', ' ', 1)} set to {float(rate):.4g}")
 
     def _takes_two(self) -> bool:
         try:
@@ -206,7 +206,7 @@ class TerminateOnNaN(Callback):
         )
         if self.raise_error:
             raise RuntimeError(message)
-        say(message)
+        print_once(message)
         self.model.stop_training = True
 
 
