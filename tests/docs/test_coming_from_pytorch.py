@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam._internal import foreign_names
+from hornbeam._internal import other_libraries
 from tools import pages
 
 PAGE = Path(__file__).parents[2] / "docs/coming_from_pytorch.md"
@@ -27,12 +27,12 @@ def test_errors_give_the_same_counterparts() -> None:
     rows = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("|")]
     modules = {name for row in rows for name in re.findall(r"`nn\.(\w+)", row)}
     assert len(modules) >= 4
-    assert modules <= {*foreign_names.NAMES["hornbeam.layers"], *hb.layers.__all__}
+    assert modules <= {*other_libraries.NAMES["hornbeam.layers"], *hb.layers.__all__}
     model_methods = {name for row in rows for name in re.findall(r"\bmodel\.(\w+)\(", row)}
     assert model_methods == {"train", "eval", "state_dict", "to"}
-    assert model_methods <= foreign_names.MODELS.keys()
+    assert model_methods <= other_libraries.MODELS.keys()
     tensor_methods = {name for row in rows for name in re.findall(r"\b(?:t|loss)\.(\w+)\(", row)}
     assert tensor_methods - {"numpy"} == {"backward", "detach"}
-    assert tensor_methods - {"numpy"} <= foreign_names.TENSORS.keys()
-    assert "no_grad" in foreign_names.NAMES["hornbeam"]
-    assert "DataLoader" in foreign_names.NAMES["hornbeam.data"]
+    assert tensor_methods - {"numpy"} <= other_libraries.TENSORS.keys()
+    assert "no_grad" in other_libraries.NAMES["hornbeam"]
+    assert "DataLoader" in other_libraries.NAMES["hornbeam.data"]

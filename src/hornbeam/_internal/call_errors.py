@@ -44,8 +44,8 @@ _MOST_LISTED = 8
 
 def argument_hint(name: str, accepted: Iterable[str]) -> str:
     """Return a sentence on an argument that a callable lacks, which begins with a space, or ""."""
-    from hornbeam._internal.foreign_names import ARGUMENTS, NO_ARGUMENTS
     from hornbeam._internal.naming import nearest
+    from hornbeam._internal.other_libraries import ARGUMENTS, NO_ARGUMENTS
 
     accepted = list(accepted)
     for meaning, others in ARGUMENTS.items():

@@ -97,8 +97,8 @@ def attach(
             raise AttributeError(f"{package} has no {name!r}")
         else:
             # Tables and difflib are wanted for the message alone.
-            from hornbeam._internal.foreign_names import NAMES
             from hornbeam._internal.naming import nearest
+            from hornbeam._internal.other_libraries import NAMES
 
             if name in missing:
                 reason = f" {missing[name]}"

@@ -81,7 +81,7 @@ def suggest(name: str, known: Iterable[str], kind: str = "", where: str = "") ->
     Returns:
         Sentences that begin with a space.
     """
-    from hornbeam._internal.foreign_names import IDENTIFIERS
+    from hornbeam._internal.other_libraries import IDENTIFIERS
 
     names = list(dict.fromkeys(known))
     meanings = IDENTIFIERS.get(kind, {}).get(name.lower().replace("_", "").replace(" ", ""))

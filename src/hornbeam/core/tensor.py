@@ -220,8 +220,8 @@ class Tensor:
         def __getattr__(self, name: str) -> NoReturn:
             if name.startswith("_"):  # NumPy queries several of them whenever it reads a tensor
                 raise AttributeError(name)
-            from hornbeam._internal.foreign_names import TENSORS
             from hornbeam._internal.naming import nearest
+            from hornbeam._internal.other_libraries import TENSORS
 
             ops = sys.modules.get("hornbeam.ops")
             if name in TENSORS:

@@ -16,9 +16,9 @@ from hornbeam._internal.call_errors import (
     check_not_called,
     unknown_arguments,
 )
-from hornbeam._internal.foreign_names import MODELS, add_foreign_names, without_foreign_names
 from hornbeam._internal.naming import current_path, path_scope, to_snake_case, unique_name
 from hornbeam._internal.origin import is_own
+from hornbeam._internal.other_libraries import MODELS, add_attribute_hints, without_attribute_hints
 from hornbeam.core.configurable import argument_names, config_owner
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation, checked_name
@@ -566,10 +566,10 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
     if not TYPE_CHECKING:
 
         def __dir__(self) -> list[str]:
-            return without_foreign_names(type(self), super().__dir__())
+            return without_attribute_hints(type(self), super().__dir__())
 
 
-add_foreign_names(Layer, MODELS)
+add_attribute_hints(Layer, MODELS)
 
 
 if TYPE_CHECKING:

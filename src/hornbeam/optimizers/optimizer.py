@@ -11,8 +11,8 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam._internal.call_errors import ArgumentChecks, unknown_arguments
-from hornbeam._internal.foreign_names import OPTIMIZERS, add_foreign_names
 from hornbeam._internal.naming import to_snake_case, unique_name
+from hornbeam._internal.other_libraries import OPTIMIZERS, add_attribute_hints
 from hornbeam._internal.typing import Config
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam._internal.warn import warn_user
@@ -562,7 +562,7 @@ class Optimizer(FineTuning, OptimizerVariables, ArgumentChecks):
         return f"<{type(self).__name__} name={getattr(self, 'name', '?')}{shown}>"
 
 
-add_foreign_names(Optimizer, OPTIMIZERS)
+add_attribute_hints(Optimizer, OPTIMIZERS)
 
 
 def updated_variables(variables: Sequence[Variable]) -> list[Variable]:

@@ -449,7 +449,7 @@ OPTIMIZERS: dict[str, str] = {
 }
 
 
-class ForeignName:
+class AttributeHint:
     """Attribute of a class that other libraries have: reading it raises AttributeError with a hint.
 
     A descriptor, unlike `__getattr__`, costs nothing when another attribute is missing, and does not hide an
@@ -464,21 +464,21 @@ class ForeignName:
         raise AttributeError(f"{owner.__name__} has no {self._name!r}: {self._hint}")
 
 
-class ForeignSetting(ForeignName):
+class SettingHint(AttributeHint):
     """Foreign attribute that programs set: Python would accept it, without any effect."""
 
     def __set__(self, instance: Any, value: object) -> NoReturn:
         self.__get__(instance, type(instance))
 
 
-def add_foreign_names(cls: type, hints: dict[str, str]) -> None:
+def add_attribute_hints(cls: type, hints: dict[str, str]) -> None:
     """Let a class explain attributes of other libraries that it lacks itself."""
     for name, hint in hints.items():
         if not hasattr(cls, name):
-            setattr(cls, name, (ForeignSetting if name == "lr" else ForeignName)(name, hint))
+            setattr(cls, name, (SettingHint if name == "lr" else AttributeHint)(name, hint))
 
 
-def without_foreign_names(cls: type, names: Any) -> list[str]:
+def without_attribute_hints(cls: type, names: Any) -> list[str]:
     """Return the names that `dir` lists of a class, without those that only explain themselves."""
     attributes = {name: value for base in reversed(cls.__mro__) for name, value in vars(base).items()}
-    return sorted(name for name in names if type(attributes.get(name)) not in (ForeignName, ForeignSetting))
+    return sorted(name for name in names if type(attributes.get(name)) not in (AttributeHint, SettingHint))
