@@ -12,7 +12,7 @@ from hornbeam import tree
 from hornbeam._internal.intervals import check_level
 from hornbeam._internal.naming import abbreviate
 from hornbeam._internal.typing import ArrayLike, Tree
-from hornbeam.data.splits.sealed import refuse_sealed
+from hornbeam.data.splits.sealed import check_not_sealed
 from hornbeam.diagnostics.predictions import predictions
 from hornbeam.evaluation.comparison import CANNOT_TELL, Difference, difference
 from hornbeam.evaluation.compiled_metrics import Measurement, measurements
@@ -134,7 +134,7 @@ def learning_curve(
     from hornbeam.utils import set_random_seed
 
     check_level(level)
-    refuse_sealed(validation_data, "learning_curve() validates on it")
+    check_not_sealed(validation_data, "learning_curve() validates on it")
     count = len(tree.flatten(x)[0])
     order = host_permutation(seed, count)
     rng = np.random.default_rng(seed)

@@ -363,9 +363,9 @@ def temperature(
     Example:
         >>> calibrated = temperature(model, x_val, y_val).model(model)  # doctest: +SKIP
     """
-    from hornbeam.data.splits.sealed import refuse_sealed
+    from hornbeam.data.splits.sealed import check_not_sealed
 
-    refuse_sealed((x, y), "temperature() fits a number to it")
+    check_not_sealed((x, y), "temperature() fits a number to it")
     predicted = predictions(model, x, y, batch_size=batch_size, purpose="")
     labels = require_labels(model, predicted, "temperature()")
     value = best_temperature(labels.probabilities, labels.true)

@@ -10,7 +10,7 @@ from hornbeam._internal.row_hash import HashSketch, count_matches, evenly_spaced
 from hornbeam._internal.warn import warn_user
 from hornbeam.data.inspection.leakage import adapted_layers
 from hornbeam.data.samples import as_samples, named_arrays
-from hornbeam.data.splits.sealed import Sealed, find_sealed, refuse_sealed
+from hornbeam.data.splits.sealed import Sealed, check_not_sealed, find_sealed
 from hornbeam.distribution.processes import print_once
 from hornbeam.errors import LeakWarning, TestSetWarning
 from hornbeam.training.array_data import ArrayData
@@ -152,7 +152,7 @@ def unsealed(x: Tree, y: Tree, sample_weight: Tree, fitting: bool) -> tuple[Any,
     if sealed is None:
         return x, y, sample_weight, None
     if fitting:
-        refuse_sealed(sealed, "evaluate() in the middle of fit() is validation")
+        check_not_sealed(sealed, "evaluate() in the middle of fit() is validation")
     if x is not sealed:  # its arrays
         return x, y, sample_weight, sealed
     for name, value in (("y", y), ("sample_weight", sample_weight)):

@@ -16,7 +16,7 @@ from hornbeam._internal.call_errors import complete_message, explain_arguments, 
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
-from hornbeam.data.splits.sealed import refuse_sealed
+from hornbeam.data.splits.sealed import check_not_sealed
 from hornbeam.engines import using
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.check_arguments import check_class_weight
@@ -535,7 +535,7 @@ class TrainingMethods(Steps):
             MemoryError: If the step does not fit into `memory_budget`.
         """
         self._hb_trainer.require_compiled("train_on_batch")
-        refuse_sealed(x, "train_on_batch() got it as x")
+        check_not_sealed(x, "train_on_batch() got it as x")
         logs = self._hb_trainer.run_step("train", x, y, sample_weight, check_class_weight(class_weight))
         return self._hb_trainer.results(logs, return_dict)
 

@@ -12,7 +12,7 @@ from hornbeam.data import Dataset
 from hornbeam.data.pipeline.memory import as_in_memory_rows
 from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.data.sources.huggingface import is_huggingface
-from hornbeam.data.splits.sealed import Sealed, refuse_sealed
+from hornbeam.data.splits.sealed import Sealed, check_not_sealed
 from hornbeam.data.splits.split import random_permutation, split_validation
 from hornbeam.training.array_data import ArrayData, TableData
 from hornbeam.training.check_arguments import check_batch_size, check_validation_data
@@ -82,7 +82,7 @@ def _make_data(
     if x is None:
         raise ValueError(f"{method}() got no data: {name} is None")
     if method == "fit" or isinstance(x, Sealed):
-        refuse_sealed((x, y), f"{method}() got it as {name}")
+        check_not_sealed((x, y), f"{method}() got it as {name}")
     if is_huggingface(x):
         part = f'["{next(iter(x), "train")}"]' if isinstance(x, dict) else ""
         raise TypeError(

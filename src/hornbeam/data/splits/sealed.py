@@ -213,7 +213,7 @@ def _shares_memory(array: object, sealed_array: object) -> bool:
         return False
 
 
-def refuse_sealed(data: Tree, problem: str) -> None:
+def check_not_sealed(data: Tree, problem: str) -> None:
     """Raise SealedError if `data` contains a sealed set. problem: the refused use, for the message."""
     sealed = find_sealed(data)
     if sealed is not None:
