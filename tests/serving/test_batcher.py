@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hornbeam.serving.batcher import Batcher, BatchLimits
-from hornbeam.serving.refusals import RequestError
+from hornbeam.serving.errors import RequestError
 from tests.helpers.served_models import NumpyModel, Pair, Spec, scaled
 
 

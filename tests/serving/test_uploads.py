@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hornbeam.layers import TextVectorization
-from hornbeam.serving.refusals import RequestError
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.texts import word_numbers
 from hornbeam.web.kinds import input_kind
 

@@ -20,7 +20,7 @@ INTERNAL = {
     "cli/bench/runner.py": {"WorkloadError"},
     "engines/onnx/kernels.py": {"NoKernelError"},
     "serving/guard.py": {"DisconnectedError"},
-    "serving/refusals.py": {"RequestError"},
+    "serving/errors.py": {"RequestError"},
     "tuning/running.py": {"PrunedError"},
 }
 

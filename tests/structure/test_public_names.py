@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 import hornbeam
-from hornbeam._internal import other_libraries
+from hornbeam._internal import other_libraries as tables
 
 
 def _public_modules() -> dict[str, ModuleType]:
@@ -65,9 +65,9 @@ def test_completion_of_a_model() -> None:
     assert {"parameters", "to", "state_dict"}.isdisjoint(dir(hornbeam.Sequential()))
 
 
-@pytest.mark.parametrize("module", other_libraries.NAMES)
+@pytest.mark.parametrize("module", tables.NAMES)
 def test_hints_for_names_of_other_libraries(module: str) -> None:
-    for name, hint in other_libraries.NAMES[module].items():
+    for name, hint in tables.NAMES[module].items():
         with pytest.raises(AttributeError, match="Here it is " + re.escape(hint)):
             getattr(MODULES[module], name)
 
@@ -81,10 +81,10 @@ def _mentioned(hint: str) -> list[str]:
 @pytest.mark.parametrize(
     "hints",
     [
-        *other_libraries.NAMES.values(),
-        other_libraries.TENSORS,
-        other_libraries.MODELS,
-        other_libraries.NO_ARGUMENTS,
+        *tables.NAMES.values(),
+        tables.TENSORS,
+        tables.MODELS,
+        tables.NO_ARGUMENTS,
     ],
 )
 def test_hints_name_what_exists(hints: dict[str, str]) -> None:
@@ -97,7 +97,7 @@ def test_hints_name_what_exists(hints: dict[str, str]) -> None:
             assert hasattr(hornbeam.Model, method) or method == "optimizer", hint
 
 
-@pytest.mark.parametrize(("kind", "names"), other_libraries.IDENTIFIERS.items())
+@pytest.mark.parametrize(("kind", "names"), tables.IDENTIFIERS.items())
 def test_identifiers_of_other_libraries(kind: str, names: dict[str, tuple[str, ...]]) -> None:
     module = {"loss": "losses", "metric": "metrics", "activation": "activations"}.get(kind, f"{kind}s")
     get = getattr(hornbeam, module).get

@@ -1,4 +1,4 @@
-"""Answers of all servers: JSON, files of pages, and refusals."""
+"""Answers of all servers: JSON, files of pages, and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hornbeam.serving.refusals import RequestError
+from hornbeam.serving.errors import RequestError
 from hornbeam.web import read
 
 View = Callable[[Request], Awaitable[Response]]
@@ -30,7 +30,7 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
     return Response(orjson.dumps(value), status, headers, media_type="application/json")
 
 
-async def refused(request: Request, error: RequestError) -> Response:
+async def error_answer(request: Request, error: RequestError) -> Response:
     """Answer a request that was refused."""
     return json_answer({"error": error.message}, error.status, error.headers)
 

@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 
 from hornbeam.serving import logs
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.guard import Deadline, DisconnectedError, Guard, Receive
 from hornbeam.serving.inference import Answer, Endpoint, endpoints
 from hornbeam.serving.metrics import Metrics
 from hornbeam.serving.pages import pages
-from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.repository import Repository
 from hornbeam.serving.settings import Settings
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hornbeam.serving.errors import overloaded
 from hornbeam.serving.models import RunnableModel, has_batch_axis
-from hornbeam.serving.refusals import overloaded
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any
 
-from hornbeam.serving.refusals import RequestError, overloaded
+from hornbeam.serving.errors import RequestError, overloaded
 from hornbeam.serving.settings import MEGABYTE, Settings, is_loopback
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from hornbeam.serving import open_inference, tensorflow_serving, uploads
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.models import DEFAULT_SIGNATURE
-from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.repository import ServedModel, Version
 
 Answer = tuple[list[tuple[bytes, bytes]], bytes]

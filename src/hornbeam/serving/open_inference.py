@@ -15,8 +15,8 @@ import orjson
 
 from hornbeam._native import NumberArray, read_json
 from hornbeam.serving import tensors
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.models import Signature, TensorSpec
-from hornbeam.serving.refusals import RequestError
 
 JSON, BINARY = b"application/json", b"application/octet-stream"
 

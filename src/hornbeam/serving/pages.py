@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from hornbeam import __version__
 from hornbeam.serving import openapi, tensors
-from hornbeam.serving.answers import file_view, json_answer, not_routed, refused
+from hornbeam.serving.answers import error_answer, file_view, json_answer, not_routed
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.metrics import CONTENT_TYPE, Metrics
 from hornbeam.serving.models import DEFAULT_SIGNATURE, Signature, TensorSpec
-from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.repository import Repository, ServedModel, Version
 from hornbeam.serving.tensorflow_serving import SERVING_DEFAULT
 from hornbeam.serving.uploads import kind_of
@@ -50,7 +50,7 @@ def pages(repository: Repository, metrics: Metrics) -> Starlette:
         Route("/favicon.ico", file_view("icon.svg")),
         *(Route(f"/web/{name}", file_view(name)) for name in ("page.css", *WIDGETS, "serve.js", "docs.js")),
     ]
-    handlers: dict[Any, Any] = {RequestError: refused, HTTPException: not_routed("/docs lists what is")}
+    handlers: dict[Any, Any] = {RequestError: error_answer, HTTPException: not_routed("/docs lists what is")}
     return Starlette(routes=routes, exception_handlers=handlers)
 
 

@@ -13,9 +13,9 @@ import orjson
 
 from hornbeam._native import NumberArray
 from hornbeam.serving import tensors
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.models import DEFAULT_SIGNATURE, Signature, TensorSpec, has_batch_axis
 from hornbeam.serving.open_inference import check_complete, parse_json
-from hornbeam.serving.refusals import RequestError
 
 # The name of the default signature in TensorFlow, which clients send.
 SERVING_DEFAULT = "serving_default"

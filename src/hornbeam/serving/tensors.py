@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from hornbeam._native import NumberArray
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.models import TensorSpec
-from hornbeam.serving.refusals import RequestError
 
 # dtype -> name of the Open Inference Protocol. Strings have Python objects in NumPy.
 DATATYPES = {

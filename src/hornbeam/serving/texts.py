@@ -6,7 +6,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam.serving.refusals import RequestError
+from hornbeam.serving.errors import RequestError
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)

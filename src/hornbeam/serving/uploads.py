@@ -11,6 +11,7 @@ import orjson
 
 from hornbeam._internal.extras import install_command
 from hornbeam.serving import tensors
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.models import (
     DEFAULT_SIGNATURE,
     RunnableModel,
@@ -18,7 +19,6 @@ from hornbeam.serving.models import (
     input_metadata,
     labels,
 )
-from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.texts import word_numbers
 from hornbeam.web.kinds import input_kind
 

@@ -20,9 +20,9 @@ from hornbeam.errors import RunError
 from hornbeam.insight.runs.comparing import differences
 from hornbeam.insight.runs.reading import Run
 from hornbeam.insight.runs.steering import MOST_CHARACTERS, request_stop, write_notes
-from hornbeam.serving.answers import file_view, json_answer, not_routed, refused
+from hornbeam.serving.answers import error_answer, file_view, json_answer, not_routed
+from hornbeam.serving.errors import RequestError
 from hornbeam.serving.guard import check_loopback
-from hornbeam.serving.refusals import RequestError
 from hornbeam.serving.watch.watched import Change, WatchedRuns
 from hornbeam.web import WATCH
 
@@ -60,7 +60,7 @@ def application(
         Route("/api/runs/{run}/notes", views.write_notes, methods=["PUT"]),
         Route("/api/runs/{run}/stop", views.stop, methods=["POST"]),
     ]
-    handlers: dict[Any, Any] = {RequestError: refused, HTTPException: not_routed("the page is at /")}
+    handlers: dict[Any, Any] = {RequestError: error_answer, HTTPException: not_routed("the page is at /")}
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -87,7 +87,7 @@ class _LocalOnly:
             try:
                 check_loopback(dict(scope["headers"]).get(b"host", b""), "use 127.0.0.1")
             except RequestError as error:
-                await (await refused(Request(scope), error))(scope, receive, send)
+                await (await error_answer(Request(scope), error))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
