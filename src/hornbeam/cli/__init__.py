@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from hornbeam import __version__
 from hornbeam._internal.naming import nearest
@@ -56,5 +57,11 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     parser.add_argument("--version", action="version", version=f"hornbeam {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands", parser_class=Parser)
     for command in all_commands():
-        command.add_parser(commands).set_defaults(run=command.run)
+        name = command.__name__.rpartition(".")[2].replace("_", "-")
+        texts: dict[str, Any] = {
+            text: getattr(command, text.upper(), None) for text in ("usage", "help", "description")
+        }
+        of_command = commands.add_parser(name, **texts)
+        command.add_arguments(of_command)
+        of_command.set_defaults(run=command.run)
     return parser, list(commands.choices)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
+HELP = "let `import keras` mean Hornbeam in this Python environment: install, uninstall, status"
+DESCRIPTION = (
+    "Install a small local distribution named keras into this Python environment. It suits "
+    "packages that require keras>=3, and `import keras` means Hornbeam in each process. Nothing is "
+    "downloaded, and an installed Keras is not touched: then it is an error. `pip uninstall keras` "
+    "removes it as well."
+)
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "keras-compat",
-        help="let `import keras` mean Hornbeam in this Python environment: install, uninstall, status",
-        description="Install a small local distribution named keras into this Python environment. It suits "
-        "packages that require keras>=3, and `import keras` means Hornbeam in each process. Nothing is "
-        "downloaded, and an installed Keras is not touched: then it is an error. `pip uninstall keras` "
-        "removes it as well.",
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("action", choices=["install", "uninstall", "status"])
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

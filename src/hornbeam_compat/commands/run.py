@@ -8,22 +8,19 @@ import sys
 
 from hornbeam.extensions.commands import add_engine_option, choose_engine
 
-_USAGE = """hornbeam run [--engine NAME] SCRIPT [ARG ...]
+USAGE = """hornbeam run [--engine NAME] SCRIPT [ARG ...]
        hornbeam run [--engine NAME] NOTEBOOK.ipynb [--output FILE.ipynb]
        hornbeam run [--engine NAME] -m MODULE [ARG ...]
        hornbeam run [--engine NAME] -c CODE [ARG ...]
        hornbeam run [--engine NAME] - [ARG ...]"""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "run",
-        usage=_USAGE,
-        help="run a Keras script or notebook: `import keras` and `import tensorflow` mean Hornbeam",
-        description="Run a Keras script, module or notebook unchanged. Arguments after its name are passed "
-        "to it.",
-    )
+HELP = "run a Keras script or notebook: `import keras` and `import tensorflow` mean Hornbeam"
+DESCRIPTION = "Run a Keras script, module or notebook unchanged. Arguments after its name are passed to it."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     add_engine_option(parser)
     parser.add_argument(
         "-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE", help="run a module, as python -m"
@@ -38,7 +35,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "script", nargs="?", metavar="SCRIPT", help="script, notebook, or - for the standard input"
     )
     parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The commands, one module each with `add_parser(commands)` and `run(args)`.
+"""The commands, one module each with `HELP`, `add_arguments(parser)` and `run(args)`.
 
 The modules import nothing heavy: a command imports its work when it runs.
 """

@@ -15,17 +15,17 @@ from hornbeam._internal.naming import nearest
 from hornbeam._internal.terminal import columns, print_wrapped
 from hornbeam.cli.arguments import print_error
 
+HELP = "run everyday workloads, and compare with installations of Keras and PyTorch"
+DESCRIPTION = (
+    "Train everyday nets on synthetic data, each run in a fresh process, and print medians; "
+    "with peers, the ratio to the best of them."
+)
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     from hornbeam.engines import available
 
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "bench",
-        help="run everyday workloads, and compare with installations of Keras and PyTorch",
-        description="Train everyday nets on synthetic data, each run in a fresh process, and print medians; "
-        "with peers, the ratio to the best of them.",
-    )
     parser.add_argument(
         "workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(workload_names())} (default: all)"
     )
@@ -56,7 +56,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--chart", metavar="FILE", help="draw the times of epochs to a file (needs Matplotlib)"
     )
     parser.add_argument("--markdown", action="store_true", help="print tables in Markdown")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from hornbeam.models import Model
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "convert",
-        help="write a model, or its weights, in another format",
-        description="The suffixes choose the formats: a model (.keras, .h5, .onnx) becomes a .keras or .h5 "
-        "file, .onnx or .tflite for inference elsewhere, or its weights .weights.h5, .safetensors or .npz. "
-        "Models with custom classes cannot be converted: load them in a program and call model.export().",
-    )
+HELP = "write a model, or its weights, in another format"
+DESCRIPTION = (
+    "The suffixes choose the formats: a model (.keras, .h5, .onnx) becomes a .keras or .h5 "
+    "file, .onnx or .tflite for inference elsewhere, or its weights .weights.h5, .safetensors or .npz. "
+    "Models with custom classes cannot be converted: load them in a program and call model.export()."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("source", help="a model: .keras, .h5, .onnx, or a folder of save(zipped=False)")
     parser.add_argument("target", help=".keras, .h5, .onnx, .tflite, .weights.h5, .safetensors or .npz")
     parser.add_argument("--overwrite", action="store_true", help="replace the target if it exists")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,15 +9,13 @@ from pathlib import Path
 from hornbeam._internal.terminal import print_wrapped
 from hornbeam.cli.arguments import print_error
 
+HELP = "copy the notebooks of the course into a folder"
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "course", help="copy the notebooks of the course into a folder"
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("folder", nargs="?", type=Path, default=Path("hornbeam-course"), metavar="FOLDER")
     parser.add_argument("--force", action="store_true", help="overwrite notebooks that you have changed")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

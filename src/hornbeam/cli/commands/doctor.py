@@ -6,14 +6,11 @@ import argparse
 
 from hornbeam._internal.terminal import columns, folded, paint, uses_color
 
+HELP = "check the installation: CPU, threads, engines, GPUs, versions; status 1 if something is wrong"
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "doctor",
-        help="check the installation: CPU, threads, engines, GPUs, versions; status 1 if something is wrong",
-    )
-    return parser
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
 
 
 _LABEL = 14

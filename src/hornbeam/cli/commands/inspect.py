@@ -6,18 +6,15 @@ import argparse
 
 from hornbeam.cli.arguments import print_error
 
+HELP = "show the contents of a model's file: layers, arrays, requirements; nothing is built"
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "inspect",
-        help="show the contents of a model's file: layers, arrays, requirements; nothing is built",
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument(
         "file",
         help=".keras, .weights.h5, .h5, .safetensors, .npz, .pth, .pt, .bin, .hornbeam, or a model's folder",
     )
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

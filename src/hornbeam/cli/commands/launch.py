@@ -8,16 +8,16 @@ import sys
 
 from hornbeam.cli.arguments import add_engine_option, positive_int, print_error
 
+HELP = "run a script in several processes that train one model together"
+DESCRIPTION = (
+    "Run a script in several processes. With hornbeam.distribution.DataParallel() or "
+    "ModelParallel() they train one model together, on the jax or the torch engine. When a process dies, "
+    "the others are stopped. Arguments after the script's name are passed to it."
+)
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "launch",
-        help="run a script in several processes that train one model together",
-        description="Run a script in several processes. With hornbeam.distribution.DataParallel() or "
-        "ModelParallel() they train one model together, on the jax or the torch engine. When a process dies, "
-        "the others are stopped. Arguments after the script's name are passed to it.",
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("--nproc", type=positive_int, default=1, help="processes on this machine (default 1)")
     parser.add_argument("--nodes", type=positive_int, default=1, help="machines that run this (default 1)")
     parser.add_argument("--node", type=int, default=0, help="number of this machine, from 0")
@@ -30,7 +30,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_engine_option(parser)
     parser.add_argument("script")
     parser.add_argument("args", nargs=argparse.REMAINDER, metavar="ARG")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

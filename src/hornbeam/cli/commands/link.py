@@ -12,19 +12,19 @@ from hornbeam.cli.arguments import print_error
 FOLDER = Path(__file__).parents[2] / "_c"
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "link",
-        help="print the flags with which a C compiler links a program to libhornbeam",
-        description="Print the flags with which a C or C++ compiler finds hornbeam.h and libhornbeam: "
-        "`cc digits.c $(hornbeam link) -o digits`. The library runs models that were exported with "
-        'format="hornbeam", without Python.',
-    )
+HELP = "print the flags with which a C compiler links a program to libhornbeam"
+DESCRIPTION = (
+    "Print the flags with which a C or C++ compiler finds hornbeam.h and libhornbeam: "
+    "`cc digits.c $(hornbeam link) -o digits`. The library runs models that were exported with "
+    'format="hornbeam", without Python.'
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("--cflags", action="store_true", help="print the flags of the compiler alone")
     parser.add_argument("--libs", action="store_true", help="print the flags of the linker alone")
     parser.add_argument("--example", action="store_true", help="print a program in C, which names a digit")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,16 +6,16 @@ import argparse
 
 from hornbeam.cli.arguments import add_engine_option, choose_engine, positive_int
 
+HELP = "train a good small net on the bundled MNIST digits and report on it"
+DESCRIPTION = (
+    "Train a small convolutional net on the bundled digits with a validation set and early "
+    "stopping, evaluate once on the test set, and save the model and a figure of the most confident "
+    "errors."
+)
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "mnist",
-        help="train a good small net on the bundled MNIST digits and report on it",
-        description="Train a small convolutional net on the bundled digits with a validation set and early "
-        "stopping, evaluate once on the test set, and save the model and a figure of the most confident "
-        "errors.",
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     add_engine_option(parser)
     parser.add_argument("--epochs", type=positive_int, default=5, help="largest number of epochs (default 5)")
     parser.add_argument(
@@ -45,7 +45,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="with --speedrun: hold out 5,000 training digits, and evaluate on them instead of the test "
         "digits. The recipe was chosen by this alone",
     )
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

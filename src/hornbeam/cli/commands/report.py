@@ -8,21 +8,20 @@ from pathlib import Path
 
 from hornbeam.cli.arguments import print_error
 
+HELP = "write one HTML page about a recorded run"
+DESCRIPTION = (
+    "Write a page about a run: findings, curves, evaluation, data, model, profile, "
+    "environment. It is one file, loads nothing and runs no script."
+)
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "report",
-        help="write one HTML page about a recorded run",
-        description="Write a page about a run: findings, curves, evaluation, data, model, profile, "
-        "environment. It is one file, loads nothing and runs no script.",
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument(
         "run_folder", nargs="?", metavar="RUN", help="folder of a run (default: the newest in runs)"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="default report.html in the run's folder")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from hornbeam.insight.trackers.tracker import Tracker
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "runs",
-        help="list recorded runs, compare two of them, or send some to a tracker",
-        description="`hornbeam runs [FOLDER]` lists the runs in a folder (default runs), the newest last. "
-        "`hornbeam runs compare A B` shows the differences of two runs, and their curves side by side. "
-        "`hornbeam runs send RUN ... --to mlflow` sends runs to MLflow, Weights & Biases or TensorBoard.",
-    )
+HELP = "list recorded runs, compare two of them, or send some to a tracker"
+DESCRIPTION = (
+    "`hornbeam runs [FOLDER]` lists the runs in a folder (default runs), the newest last. "
+    "`hornbeam runs compare A B` shows the differences of two runs, and their curves side by side. "
+    "`hornbeam runs send RUN ... --to mlflow` sends runs to MLflow, Weights & Biases or TensorBoard."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("arguments", nargs="*", metavar="FOLDER | compare A B | send RUN ...")
     parser.add_argument("--to", choices=("mlflow", "wandb", "tensorboard"), help="tracker that gets the runs")
     parser.add_argument(
         "--json", action="store_true", help="print the list as JSON (a pipe or file gets tab-separated lines)"
     )
     parser.set_defaults(parser=parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

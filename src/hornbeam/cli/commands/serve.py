@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 TOKEN = "HORNBEAM_TOKEN"
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "serve",
-        help="answer requests for models over HTTP, with a page to try them",
-        description="Serves models by the Open Inference Protocol v2 and as TensorFlow Serving does, with "
-        "a page to try them. A file that is replaced is loaded again. On other addresses than this "
-        f"computer's own, requests need a bearer token: that of {TOKEN}, or one that is printed.",
-    )
+HELP = "answer requests for models over HTTP, with a page to try them"
+DESCRIPTION = (
+    "Serves models by the Open Inference Protocol v2 and as TensorFlow Serving does, with "
+    "a page to try them. A file that is replaced is loaded again. On other addresses than this "
+    f"computer's own, requests need a bearer token: that of {TOKEN}, or one that is printed."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument(
         "models",
         nargs="+",
@@ -42,7 +43,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for option, convert, default, metavar, purpose in _limits():
         parser.add_argument(option, type=convert, default=default, metavar=metavar, help=purpose)
     parser.add_argument("--log-requests", action="store_true", help="log each request, not only refused ones")
-    return parser
 
 
 def _limits() -> list[tuple[str, Callable[[str], float], float, str, str]]:

@@ -9,17 +9,17 @@ from pathlib import Path
 
 from hornbeam.cli.arguments import positive_int, print_error
 
+HELP = "search for the best arguments of a script that trains"
+DESCRIPTION = (
+    "Runs a script many times, with arguments that Optuna chooses, and compares the best run "
+    "with the script's own settings, each repeated with new seeds. The objective is a metric of the "
+    "script's last fit(). Runs that are worse than others end early. A search with --storage continues "
+    "when the command is repeated."
+)
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "tune",
-        help="search for the best arguments of a script that trains",
-        description="Runs a script many times, with arguments that Optuna chooses, and compares the best run "
-        "with the script's own settings, each repeated with new seeds. The objective is a metric of the "
-        "script's last fit(). Runs that are worse than others end early. A search with --storage continues "
-        "when the command is repeated.",
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("script", metavar="SCRIPT", help="script that reads the arguments")
     parser.add_argument(
         "--args", default="", metavar="TEXT", help='arguments of every run: --args "--data digits --small"'
@@ -59,7 +59,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the search (default 0)")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the result as an HTML page")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,15 +6,12 @@ import argparse
 
 from hornbeam._internal.terminal import paint, print_wrapped, uses_color
 
+HELP = "read a whole file, compare checksums, and name damaged parts; status 1 if any is damaged"
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "verify",
-        help="read a whole file, compare checksums, and name damaged parts; status 1 if any is damaged",
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("file", nargs="+", help="as for inspect, checkpoints too")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,15 +12,16 @@ from hornbeam.cli.arguments import port_number, prepare_serving, print_error
 _FOLDER = "runs"
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the command."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "watch",
-        help="follow recorded runs on a live page",
-        description="Shows the runs in a folder, their curves and their differences on a page that this "
-        "computer alone can open, and follows trainings in other processes. With --control the page also "
-        "writes notes and stops trainings; it then needs the token in the address that is printed.",
-    )
+HELP = "follow recorded runs on a live page"
+DESCRIPTION = (
+    "Shows the runs in a folder, their curves and their differences on a page that this "
+    "computer alone can open, and follows trainings in other processes. With --control the page also "
+    "writes notes and stops trainings; it then needs the token in the address that is printed."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument(
         "folder", nargs="?", help=f"folder of runs (default: {_FOLDER}, also before the first training)"
     )
@@ -29,7 +30,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--control", action="store_true", help="write notes and stop trainings from the page")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
