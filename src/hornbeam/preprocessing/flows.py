@@ -24,9 +24,12 @@ _CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 _CLASS_MODES = ("categorical", "binary", "sparse", "input", "raw", None)
 
 
-class SaveOptions(NamedTuple):
-    """Folder (None for none), prefix and format of augmented images that are written to files."""
+class BatchOptions(NamedTuple):
+    """Size, order and seed of batches, and folder (None for none), prefix and format of images to write."""
 
+    batch_size: int
+    shuffle: bool
+    seed: int | None
     folder: str | None
     prefix: str
     format: str
@@ -48,21 +51,13 @@ class Flow(PyDataset):
     matter.
     """
 
-    def __init__(
-        self,
-        generator: ImageDataGenerator,
-        n: int,
-        batch_size: int,
-        shuffle: bool,
-        seed: int | None,
-        saving: SaveOptions,
-    ) -> None:
+    def __init__(self, generator: ImageDataGenerator, n: int, options: BatchOptions) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.generator, self.n, self.batch_size, self.shuffle = generator, n, batch_size, shuffle
-        self.seed = make_default_seed() if seed is None else seed
-        self._saving = saving
+        if options.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {options.batch_size}")
+        self.generator, self.n, self._options = generator, n, options
+        self.batch_size, self.shuffle = options.batch_size, options.shuffle
+        self.seed = make_default_seed() if options.seed is None else options.seed
         self._passes = 0
         self._next = 0
 
@@ -110,11 +105,11 @@ class Flow(PyDataset):
         return self.generator.standardize(self.generator.apply_transform(image, parameters))
 
     def _save(self, x: np.ndarray, rows: np.ndarray, number: int) -> None:
-        folder, prefix, format = self._saving
-        if folder:
+        options = self._options
+        if options.folder:
             for pixels, row in zip(x, rows, strict=True):
                 image = array_to_img(pixels, data_format=self.generator.data_format)
-                image.save(Path(folder) / f"{prefix}_{row}_{number}.{format}")
+                image.save(Path(options.folder) / f"{options.prefix}_{row}_{number}.{options.format}")
 
     def _image(self, row: int) -> np.ndarray:
         raise NotImplementedError
@@ -127,15 +122,7 @@ class ArrayFlow(Flow):
     """Batches of images in memory. x: images, or a list of them and of further arrays."""
 
     def __init__(
-        self,
-        generator: ImageDataGenerator,
-        x: Tree,
-        y: Tree,
-        sample_weight: Tree,
-        batch_size: int,
-        shuffle: bool,
-        seed: int | None,
-        saving: SaveOptions,
+        self, generator: ImageDataGenerator, x: Tree, y: Tree, sample_weight: Tree, options: BatchOptions
     ) -> None:
         images, others = x, []
         if isinstance(x, (list, tuple)):
@@ -150,7 +137,7 @@ class ArrayFlow(Flow):
         for name, part in (("y", self.y), ("sample_weight", self.sample_weight), *(("x", o) for o in others)):
             if part is not None and len(part) != len(self.x):
                 raise ValueError(f"{name} must have {len(self.x)} items, one for each image, got {len(part)}")
-        super().__init__(generator, len(self.x), batch_size, shuffle, seed, saving)
+        super().__init__(generator, len(self.x), options)
 
     def select_subset(self, subset: str, ignore_class_split: bool) -> ArrayFlow:
         """Return the flow of the first images for "validation", of the others for "training"."""
@@ -166,7 +153,7 @@ class ArrayFlow(Flow):
                 )
         x = self.x[rows] if not self.others else [self.x[rows], [part[rows] for part in self.others]]
         y, weight = (None if part is None else part[rows] for part in (self.y, self.sample_weight))
-        return ArrayFlow(self.generator, x, y, weight, self.batch_size, self.shuffle, self.seed, self._saving)
+        return ArrayFlow(self.generator, x, y, weight, self._options._replace(seed=self.seed))
 
     def _image(self, row: int) -> np.ndarray:
         return self.x[row]
@@ -199,10 +186,7 @@ class FileFlow(Flow):
         files: LabeledFiles,
         reading: ReadOptions,
         class_mode: str | None,
-        batch_size: int,
-        shuffle: bool,
-        seed: int | None,
-        saving: SaveOptions,
+        options: BatchOptions,
     ) -> None:
         if class_mode not in _CLASS_MODES:
             raise ValueError(f"class_mode must be one of {_CLASS_MODES}, got {class_mode!r}")
@@ -222,7 +206,7 @@ class FileFlow(Flow):
         self.image_shape = (
             (*channels, *self.target_size) if channels_first else (*self.target_size, *channels)
         )
-        super().__init__(generator, self.samples, batch_size, shuffle, seed, saving)
+        super().__init__(generator, self.samples, options)
         print(f"Found {self.samples} images belonging to {self.num_classes} classes.")
 
     def _image(self, row: int) -> np.ndarray:

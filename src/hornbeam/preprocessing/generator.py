@@ -17,9 +17,9 @@ from hornbeam.config import floatx, standard_data_format
 from hornbeam.preprocessing.affine import adjust_brightness, apply_affine
 from hornbeam.preprocessing.flows import (
     ArrayFlow,
+    BatchOptions,
     FileFlow,
     ReadOptions,
-    SaveOptions,
     list_class_files,
     list_frame_files,
 )
@@ -154,8 +154,8 @@ class ImageDataGenerator:
             ignore_class_split: Whether to allow subsets with different classes.
             subset: "training" or "validation", or None for all.
         """
-        options = SaveOptions(save_to_dir, save_prefix, save_format)
-        flow = ArrayFlow(self, x, y, sample_weight, batch_size, shuffle, seed, options)
+        options = BatchOptions(batch_size, shuffle, seed, save_to_dir, save_prefix, save_format)
+        flow = ArrayFlow(self, x, y, sample_weight, options)
         return flow if subset is None else flow.select_subset(subset, ignore_class_split)
 
     def flow_from_directory(
@@ -200,8 +200,8 @@ class ImageDataGenerator:
         """
         files = list_class_files(directory, classes, self._subset_range(subset), follow_links)
         reading = ReadOptions((target_size[0], target_size[1]), color_mode, interpolation, keep_aspect_ratio)
-        saving = SaveOptions(save_to_dir, save_prefix, save_format)
-        return FileFlow(self, files, reading, class_mode, batch_size, shuffle, seed, saving)
+        options = BatchOptions(batch_size, shuffle, seed, save_to_dir, save_prefix, save_format)
+        return FileFlow(self, files, reading, class_mode, options)
 
     def flow_from_dataframe(
         self,
@@ -251,8 +251,8 @@ class ImageDataGenerator:
             self._subset_range(subset), validate_filenames,
         )  # fmt: skip
         reading = ReadOptions((target_size[0], target_size[1]), color_mode, interpolation, False)
-        saving = SaveOptions(save_to_dir, save_prefix, save_format)
-        return FileFlow(self, files, reading, class_mode, batch_size, shuffle, seed, saving)
+        options = BatchOptions(batch_size, shuffle, seed, save_to_dir, save_prefix, save_format)
+        return FileFlow(self, files, reading, class_mode, options)
 
     def _subset_range(self, subset: str | None) -> tuple[float, float]:
         """Return the fractions at which a subset begins and ends: validation comes first."""

@@ -111,8 +111,8 @@ def find_leaks(
     if groups is not None:
         leaks += _group_leaks(groups)
     leaks += _adapted_layer_leaks(parts, layers)
-    for leak in find_scaling_leaks({name: part.arrays for name, part in parts.items()}):
-        leaks.append(Leak("scaled before the split", *leak))
+    for number, text in find_scaling_leaks({name: part.arrays for name, part in parts.items()}):
+        leaks.append(Leak("scaled before the split", tuple(parts), number, [], text))
     return leaks
 
 

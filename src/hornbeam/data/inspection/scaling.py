@@ -19,15 +19,6 @@ _MIN_RATIO = 20
 _MIN_SAMPLES = 10
 
 
-class ScalingLeak(NamedTuple):
-    """Parts, number of samples, rows (none), and a sentence: the last fields of a Leak."""
-
-    parts: tuple[str, ...]
-    number: int
-    rows: list[tuple[int, int]]
-    text: str
-
-
 class Moments(NamedTuple):
     """Means and standard deviations of features that vary, and the number of samples behind them."""
 
@@ -49,8 +40,8 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def find_scaling_leaks(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[ScalingLeak]:
-    """Yield a leak for each array whose scale depends on held-out samples."""
+def find_scaling_leaks(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Iterator[tuple[int, str]]:
+    """Yield the number of held-out samples and a sentence for each array whose scale depends on them."""
     held_out = [name for name in parts if name != "train"]
     for key, array in parts["train"].items():
         if array.dtype.kind != "f" or array.dtype.itemsize not in _FEATURE_TOLERANCE or not held_out:
@@ -67,7 +58,7 @@ def find_scaling_leaks(parts: Mapping[str, Mapping[str, np.ndarray]]) -> Iterato
         text = _check_standardized(key, summaries, _is_scaled_by_sample(array))
         text = text or _check_range(key, arrays, summaries)
         if text:
-            yield ScalingLeak(tuple(parts), sum(len(arrays[name]) for name in held_out), [], text)
+            yield sum(len(arrays[name]) for name in held_out), text
 
 
 def _is_scaled_by_sample(array: np.ndarray) -> bool:

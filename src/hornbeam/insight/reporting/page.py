@@ -11,7 +11,7 @@ from hornbeam._internal.formatting import long_time
 from hornbeam._internal.html.markup import Html, join, tag
 from hornbeam.insight.reporting import scores, sections
 from hornbeam.insight.reporting.document import html_document
-from hornbeam.insight.runs.listing import best_epoch, parameters, test_score
+from hornbeam.insight.runs.listing import best_epoch, parameters, planned_epochs, test_score
 from hornbeam.insight.runs.reading import Run, read_run
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ def _tiles(run: Run) -> list[Html]:
     name, value, bounds = test_score(run)
     best, _, epoch = best_epoch(run).rpartition(" (")
     metric, _, score = best.partition(" ")
-    epochs, planned = len(run.epochs), _planned_epochs(run)
+    epochs, planned = len(run.epochs), planned_epochs(run)
     tiles = [
         (f"test {name}".strip(), value or "not known", bounds),
         (f"best {metric}".strip(), score or "not known", epoch.rstrip(")")),
         ("parameters", parameters(run), ""),
-        ("epochs", f"{epochs}", f"of {planned}" if isinstance(planned, int) and planned != epochs else ""),
+        ("epochs", f"{epochs}", f"of {planned}" if planned not in (None, epochs) else ""),
         ("time", long_time(run.seconds), ""),
     ]
     return [
@@ -134,8 +134,3 @@ def _tiles(run: Run) -> list[Html]:
         )
         for label, text, note in tiles
     ]
-
-
-def _planned_epochs(run: Run) -> Any:
-    fit = run.info.get("fit")
-    return fit.get("epochs") if isinstance(fit, dict) else None
