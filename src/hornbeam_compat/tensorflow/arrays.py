@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import builtins
 import math
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, SupportsInt
 
 import numpy as np
 
@@ -16,7 +17,15 @@ from hornbeam import random as hb_random
 from hornbeam.extensions.tensors import as_tensor, shape_of
 from hornbeam_compat.tensorflow.dtypes import TensorShape, int32
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
-from hornbeam_compat.tensorflow.tensors import axes_of
+from hornbeam_compat.tensorflow.tensors import axes_of, integers_of
+from hornbeam_compat.tensorflow.typing import (
+    AxisLike,
+    DTypeLike,
+    ShapeLike,
+    TensorLike,
+    Tensors,
+    TextOrTensor,
+)
 
 
 class Count(int):
@@ -41,11 +50,11 @@ class Sizes(np.ndarray):
             return part
         return Count(part) if isinstance(part, (int, np.integer, np.ndarray)) else part
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in builtins.range(len(self)))
 
 
-def _sizes(values: Any) -> Sizes:
+def _sizes(values: Tensors) -> Sizes:
     known = all(isinstance(value, (int, np.integer)) for value in values)
     if known:
         return np.asarray(values, np.int32).view(Sizes)
@@ -55,18 +64,18 @@ def _sizes(values: Any) -> Sizes:
     return array.view(Sizes)
 
 
-def shape(input: Any, out_type: Any = "int32", name: str | None = None) -> Sizes:
+def shape(input: TensorLike, out_type: object = "int32", name: str | None = None) -> Sizes:
     """Return the sizes of `input`."""
     return _sizes(input.shape if hasattr(input, "shape") else as_tensor(input).shape)
 
 
-def size(input: Any, out_type: Any = "int32", name: str | None = None) -> Any:
+def size(input: TensorLike, out_type: object = "int32", name: str | None = None) -> int:
     """Return the number of elements."""
     sizes = shape(input)
-    return Count(np.prod(sizes, dtype=np.int64)) if sizes.dtype != object else math.prod(sizes)
+    return Count(np.prod(sizes, dtype=np.int64)) if sizes.dtype != object else math.prod(sizes.tolist())
 
 
-def rank(input: Any, name: str | None = None) -> Count:
+def rank(input: TensorLike, name: str | None = None) -> Count:
     """Return the number of axes."""
     return Count(len(shape(input)))
 
@@ -74,40 +83,37 @@ def rank(input: Any, name: str | None = None) -> Count:
 # -- creation ------------------------------------------------------------------------------------------------
 
 
-def zeros(shape: Any, dtype: Any = "float32", name: str | None = None) -> Any:
+def zeros(shape: ShapeLike, dtype: DTypeLike = "float32", name: str | None = None) -> TextOrTensor:
     """Create zeros, or empty strings."""
     if str(dtype) == "string":
         return StringTensor(np.full(tuple(shape_of(shape)), b"", object))
     return ops.zeros(shape_of(shape), dtype)
 
 
-def ones(shape: Any, dtype: Any = "float32", name: str | None = None) -> Tensor:
+def ones(shape: ShapeLike, dtype: DTypeLike = "float32", name: str | None = None) -> Tensor:
     """Create ones."""
     return ops.ones(shape_of(shape), dtype)
 
 
-def zeros_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+def zeros_like(input: TensorLike, dtype: DTypeLike | None = None, name: str | None = None) -> Tensor:
     """Create zeros in the shape of `input`."""
     return ops.zeros_like(input, dtype)
 
 
-def ones_like(input: Any, dtype: Any = None, name: str | None = None) -> Tensor:
+def ones_like(input: TensorLike, dtype: DTypeLike | None = None, name: str | None = None) -> Tensor:
     """Create ones in the shape of `input`."""
     return ops.ones_like(input, dtype)
 
 
-def fill(dims: Any, value: Any, name: str | None = None) -> Tensor:
+def fill(dims: ShapeLike, value: TensorLike, name: str | None = None) -> Tensor:
     """Create a tensor of shape `dims` filled with `value`."""
     return ops.full(shape_of(dims), value)
 
 
 def eye(
-    num_rows: Any,
-    num_columns: Any = None,
-    batch_shape: Any = None,
-    dtype: Any = "float32",
-    name: str | None = None,
-) -> Tensor:
+    num_rows: SupportsInt, num_columns: SupportsInt | None = None, batch_shape: ShapeLike | None = None,
+    dtype: DTypeLike = "float32", name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Create identity matrices."""
     matrix = ops.eye(int(num_rows), None if num_columns is None else int(num_columns), dtype=dtype)
     if batch_shape is None:
@@ -115,27 +121,25 @@ def eye(
     return ops.broadcast_to(matrix, (*shape_of(batch_shape), *matrix.shape))
 
 
-def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None, name: str = "range") -> Tensor:
+def range(
+    start: float | Tensor, limit: float | Tensor | None = None, delta: float | Tensor = 1,
+    dtype: DTypeLike | None = None, name: str = "range",
+) -> Tensor:  # fmt: skip
     """Return start, start + delta, ... below limit."""
     bounds = [x.numpy() if isinstance(x, Tensor) else x for x in (start, limit, delta) if x is not None]
     first, last = (0, bounds[0]) if limit is None else bounds[:2]
     return ops.arange(first, last, bounds[-1], dtype=dtype)
 
 
-def linspace(start: Any, stop: Any, num: int, name: str | None = None, axis: int = 0) -> Tensor:
+def linspace(start: TensorLike, stop: TensorLike, num: int, name: str | None = None, axis: int = 0) -> Tensor:
     """Return `num` evenly spaced numbers from start to stop."""
     return ops.linspace(start, stop, int(num), axis=axis)
 
 
 def one_hot(
-    indices: Any,
-    depth: int,
-    on_value: Any = None,
-    off_value: Any = None,
-    axis: int | None = None,
-    dtype: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    indices: TensorLike, depth: int, on_value: TensorLike | None = None, off_value: TensorLike | None = None,
+    axis: int | None = None, dtype: DTypeLike | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Encode indices: `on_value` (1 by default) at each index, `off_value` (0) elsewhere."""
     encoded = ops.one_hot(indices, int(depth), axis=-1 if axis is None else axis, dtype=dtype or "float32")
     if on_value is None and off_value is None:
@@ -144,12 +148,14 @@ def one_hot(
     return encoded * high + (1 - encoded) * low
 
 
-def meshgrid(*args: Any, indexing: str = "xy", **kwargs: Any) -> list[Tensor]:
+def meshgrid(*args: TensorLike, indexing: str = "xy", **kwargs: object) -> list[Tensor]:
     """Return coordinates on a grid."""
     return list(ops.meshgrid(*args, indexing=indexing))
 
 
-def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: str | None = None) -> Tensor:
+def sequence_mask(
+    lengths: TensorLike, maxlen: SupportsInt | None = None, dtype: DTypeLike = "bool", name: str | None = None
+) -> Tensor:
     """Return a mask with a new last axis, True at its first `lengths` positions."""
     counts = as_tensor(lengths)
     longest = int(ops.max(counts)) if maxlen is None else int(maxlen)
@@ -159,32 +165,38 @@ def sequence_mask(lengths: Any, maxlen: Any = None, dtype: Any = "bool", name: s
 # -- shapes --------------------------------------------------------------------------------------------------
 
 
-def reshape(tensor: Any, shape: Any, name: str | None = None) -> Any:
+def reshape(tensor: TensorLike, shape: ShapeLike, name: str | None = None) -> TextOrTensor:
     """Reshape a tensor."""
     sizes = shape_of(shape)
-    return StringTensor(tensor.array.reshape(sizes)) if holds_text(tensor) else ops.reshape(tensor, sizes)
+    return (
+        StringTensor(StringTensor(tensor).array.reshape(sizes))
+        if holds_text(tensor)
+        else ops.reshape(tensor, sizes)
+    )
 
 
-def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: str = "transpose") -> Tensor:
+def transpose(
+    a: TensorLike, perm: ShapeLike | None = None, conjugate: bool = False, name: str = "transpose"
+) -> Tensor:
     """Permute the axes by `perm`, or reverse them."""
-    return ops.transpose(a, axes=axes_of(perm))
+    return ops.transpose(a, axes=None if perm is None else shape_of(perm))
 
 
-def expand_dims(input: Any, axis: int, name: str | None = None) -> Any:
+def expand_dims(input: TensorLike, axis: int, name: str | None = None) -> TextOrTensor:
     """Insert an axis of size 1."""
     if holds_text(input):
         return StringTensor(np.expand_dims(StringTensor(input).array, axis))
     return ops.expand_dims(input, axis)
 
 
-def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Any:
+def squeeze(input: TensorLike, axis: AxisLike = None, name: str | None = None) -> TextOrTensor:
     """Remove axes of size 1."""
     if holds_text(input):
         return StringTensor(np.squeeze(StringTensor(input).array, axes_of(axis)))
     return ops.squeeze(input, axis=axes_of(axis))
 
 
-def concat(values: Any, axis: int, name: str = "concat") -> Any:
+def concat(values: Tensors, axis: int, name: str = "concat") -> TextOrTensor | Sizes:
     """Concatenate tensors along an axis."""
     parts = list(values)
     if holds_text(parts):
@@ -197,20 +209,20 @@ def concat(values: Any, axis: int, name: str = "concat") -> Any:
     return ops.concatenate(parts, axis=int(axis))
 
 
-def stack(values: Any, axis: int = 0, name: str = "stack") -> Any:
+def stack(values: Tensors, axis: int = 0, name: str = "stack") -> TextOrTensor | Sizes:
     """Stack tensors along a new axis."""
     if all(isinstance(part, (int, np.integer)) for part in values):
         return _sizes(values)
     return ops.stack(list(values), axis=axis)
 
 
-def unstack(value: Any, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Any]:
+def unstack(value: TensorLike, num: int | None = None, axis: int = 0, name: str = "unstack") -> list[Any]:
     """Split a tensor along an axis, and remove that axis."""
     return list(value) if isinstance(value, Sizes) else list(ops.unstack(value, num, axis=axis))
 
 
 def split(
-    value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None, name: str = "split"
+    value: TensorLike, num_or_size_splits: ShapeLike, axis: int = 0, num: object = None, name: str = "split"
 ) -> list[Tensor]:
     """Split into equal parts, or into parts of the given sizes, of which one may be -1."""
     if isinstance(num_or_size_splits, int):
@@ -222,24 +234,27 @@ def split(
     return list(ops.split(value, [int(end) for end in np.cumsum(sizes)[:-1]], axis=axis))
 
 
-def tile(input: Any, multiples: Any, name: str | None = None) -> Tensor:
+def tile(input: TensorLike, multiples: ShapeLike, name: str | None = None) -> Tensor:
     """Repeat the tensor along every axis."""
     return ops.tile(input, shape_of(multiples))
 
 
-def repeat(input: Any, repeats: Any, axis: int | None = None, name: str | None = None) -> Tensor:
+def repeat(
+    input: TensorLike, repeats: int | Sequence[int], axis: int | None = None, name: str | None = None
+) -> Tensor:
     """Repeat each element."""
     return ops.repeat(input, repeats, axis=axis)
 
 
-def broadcast_to(input: Any, shape: Any, name: str | None = None) -> Tensor:
+def broadcast_to(input: TensorLike, shape: ShapeLike, name: str | None = None) -> Tensor:
     """Broadcast `input` to a larger shape."""
     return ops.broadcast_to(input, shape_of(shape))
 
 
 def pad(
-    tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: str | None = None
-) -> Tensor:
+    tensor: TensorLike, paddings: TensorLike, mode: str = "CONSTANT", constant_values: float = 0,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Pad each axis by (before, after)."""
     widths = [(int(low), int(high)) for low, high in np.asarray(paddings)]
     kind = mode.lower()
@@ -248,17 +263,17 @@ def pad(
     return ops.pad(tensor, widths, mode=kind)
 
 
-def reverse(tensor: Any, axis: Any, name: str | None = None) -> Tensor:
+def reverse(tensor: TensorLike, axis: AxisLike, name: str | None = None) -> Tensor:
     """Reverse the order of elements along axes."""
     return ops.flip(tensor, axis=axes_of(axis))
 
 
-def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Tensor:
+def roll(input: TensorLike, shift: TensorLike, axis: AxisLike, name: str | None = None) -> Tensor:
     """Shift elements cyclically along axes."""
-    return ops.roll(input, shift=axes_of(shift), axis=axes_of(axis))
+    return ops.roll(input, shift=integers_of(shift), axis=axes_of(axis))
 
 
-def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor:
+def slice(input_: TensorLike, begin: ShapeLike, size: ShapeLike, name: str | None = None) -> Tensor:
     """Return `size` elements from `begin` on; -1 means all that remain."""
     key = tuple(
         builtins.slice(start, None if count == -1 else start + count)
@@ -270,21 +285,21 @@ def slice(input_: Any, begin: Any, size: Any, name: str | None = None) -> Tensor
 # -- selection -----------------------------------------------------------------------------------------------
 
 
-def where(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Tensor:
+def where(
+    condition: TensorLike, x: TensorLike | None = None, y: TensorLike | None = None, name: str | None = None
+) -> Tensor:
     """Select x where the condition is true, else y; without both, return the indices of true elements."""
     if x is None and y is None:
         return ops.cast(ops.stack(list(ops.nonzero(condition)), axis=-1), "int64")
+    if x is None or y is None:
+        raise ValueError("tf.where takes both x and y, or none of them")
     return ops.where(condition, x, y)
 
 
 def gather(
-    params: Any,
-    indices: Any,
-    validate_indices: Any = None,
-    axis: int | None = None,
-    batch_dims: int = 0,
-    name: str | None = None,
-) -> Any:
+    params: TensorLike, indices: TensorLike, validate_indices: object = None, axis: int | None = None,
+    batch_dims: int = 0, name: str | None = None,
+) -> TextOrTensor:  # fmt: skip
     """Take slices of `params` at `indices` along `axis`."""
     if holds_text(params):
         return StringTensor(StringTensor(params).array[np.asarray(indices)])
@@ -313,71 +328,73 @@ def gather(
     return ops.transpose(result, order) if between else result
 
 
-def gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: str | None = None) -> Tensor:
+def gather_nd(
+    params: TensorLike, indices: TensorLike, batch_dims: int = 0, name: str | None = None
+) -> Tensor:
     """Take the elements of `params` whose indices are along the last axis of `indices`."""
     if batch_dims:
         raise NotImplementedError("tf.gather_nd(batch_dims=) is not supported by `hornbeam run`")
     return as_tensor(params)[tuple(ops.unstack(as_tensor(indices), axis=-1))]
 
 
-def boolean_mask(tensor: Any, mask: Any, axis: int | None = None, name: str = "boolean_mask") -> Tensor:
+def boolean_mask(
+    tensor: TensorLike, mask: TensorLike, axis: int | None = None, name: str = "boolean_mask"
+) -> Tensor:
     """Select by a mask. Its values must be known: it does not work inside compiled functions."""
     key = (*(builtins.slice(None),) * (axis or 0), np.asarray(mask).astype(bool))
     return as_tensor(tensor)[key]
 
 
-def scatter_nd(indices: Any, updates: Any, shape: Any, name: str | None = None) -> Tensor:
+def scatter_nd(indices: TensorLike, updates: TensorLike, shape: ShapeLike, name: str | None = None) -> Tensor:
     """Create zeros of a shape, and add `updates` at `indices`."""
     return ops.scatter(indices, updates, shape_of(shape))
 
 
-def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-    """Replace the elements at `indices` by `updates`."""
-    return ops.scatter_update(tensor, indices, updates)
+def _scatter(reduction: str | None) -> Callable[..., Tensor]:
+    def update(
+        tensor: TensorLike, indices: TensorLike, updates: TensorLike, name: str | None = None
+    ) -> Tensor:
+        """Combine the elements at `indices` with `updates`: replace them, add to them, keep the larger ..."""
+        return ops.scatter_update(tensor, indices, updates, reduction=reduction)
+
+    return update
 
 
-def tensor_scatter_nd_sub(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+tensor_scatter_nd_update, tensor_scatter_nd_add = _scatter(None), _scatter("add")
+tensor_scatter_nd_max, tensor_scatter_nd_min = _scatter("max"), _scatter("min")
+
+
+def tensor_scatter_nd_sub(
+    tensor: TensorLike, indices: TensorLike, updates: TensorLike, name: str | None = None
+) -> Tensor:
     """Subtract `updates` from the elements at `indices`."""
-    return ops.scatter_update(tensor, indices, -as_tensor(updates), reduction="add")
+    return tensor_scatter_nd_add(tensor, indices, -as_tensor(updates))
 
 
-def tensor_scatter_nd_max(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-    """Replace the elements at `indices` by `updates` where those are larger."""
-    return ops.scatter_update(tensor, indices, updates, reduction="max")
-
-
-def tensor_scatter_nd_min(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-    """Replace the elements at `indices` by `updates` where those are smaller."""
-    return ops.scatter_update(tensor, indices, updates, reduction="min")
-
-
-def tensor_scatter_nd_add(tensor: Any, indices: Any, updates: Any, name: str | None = None) -> Tensor:
-    """Add `updates` to the elements at `indices`."""
-    return ops.scatter_update(tensor, indices, updates, reduction="add")
-
-
-def sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
+def sort(values: TensorLike, axis: int = -1, direction: str = "ASCENDING", name: str | None = None) -> Tensor:
     """Sort along an axis."""
     ascending = ops.sort(values, axis=axis)
     return ascending if direction == "ASCENDING" else ops.flip(ascending, axis=axis)
 
 
 def argsort(
-    values: Any, axis: int = -1, direction: str = "ASCENDING", stable: bool = False, name: str | None = None
-) -> Tensor:
+    values: TensorLike, axis: int = -1, direction: str = "ASCENDING", stable: bool = False,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Return the indices that sort along an axis."""
     keys = as_tensor(values)
     return ops.argsort(keys if direction == "ASCENDING" else -keys, axis=axis)
 
 
 def searchsorted(
-    sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = "int32", name: str | None = None
-) -> Tensor:
+    sorted_sequence: TensorLike, values: TensorLike, side: str = "left", out_type: DTypeLike = "int32",
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Return the positions at which insertion of `values` keeps the sequence sorted."""
     return ops.cast(ops.searchsorted(sorted_sequence, values, side=side), out_type)
 
 
-def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> tuple[Tensor, Tensor]:
+def unique(x: TensorLike, out_idx: DTypeLike = "int32", name: str | None = None) -> tuple[Tensor, Tensor]:
     """Return the distinct values by first occurrence, and the index of each element among them."""
     array = np.asarray(x)
     values, first, inverse = np.unique(array, return_index=True, return_inverse=True)
@@ -388,7 +405,7 @@ def unique(x: Any, out_idx: Any = "int32", name: str | None = None) -> tuple[Ten
 
 
 def unique_with_counts(
-    x: Any, out_idx: Any = "int32", name: str | None = None
+    x: TensorLike, out_idx: DTypeLike = "int32", name: str | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the distinct values by first occurrence, the index of each element, and their counts."""
     values, positions = unique(x, out_idx)
@@ -397,7 +414,7 @@ def unique_with_counts(
 
 
 def dynamic_partition(
-    data: Any, partitions: Any, num_partitions: int, name: str | None = None
+    data: TensorLike, partitions: TensorLike, num_partitions: int, name: str | None = None
 ) -> list[Tensor]:
     """Split rows by the number of their part. Those numbers must be known: not inside compiled functions."""
     numbers = np.asarray(partitions)
@@ -405,7 +422,7 @@ def dynamic_partition(
     return [tensor[np.nonzero(numbers == i)] for i in builtins.range(num_partitions)]
 
 
-def dynamic_stitch(indices: Any, data: Any, name: str | None = None) -> Tensor:
+def dynamic_stitch(indices: Tensors, data: Tensors, name: str | None = None) -> Tensor:
     """Merge rows of several tensors to the places `indices`."""
     places = np.concatenate([np.asarray(x).reshape(-1) for x in indices])
     parts = [
@@ -418,8 +435,9 @@ def dynamic_stitch(indices: Any, data: Any, name: str | None = None) -> Tensor:
 
 
 def reverse_sequence(
-    input: Any, seq_lengths: Any, seq_axis: int = 1, batch_axis: int = 0, name: str | None = None
-) -> Tensor:
+    input: TensorLike, seq_lengths: TensorLike, seq_axis: int = 1, batch_axis: int = 0,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Reverse the first `seq_lengths` entries of each sequence."""
     tensor = ops.moveaxis(as_tensor(input), (batch_axis, seq_axis), (0, 1))
     steps = ops.arange(tensor.shape[1], dtype="int32")
@@ -429,6 +447,6 @@ def reverse_sequence(
     return ops.moveaxis(tensor[rows, places], (0, 1), (batch_axis, seq_axis))
 
 
-def shuffle(value: Any, seed: int | None = None, name: str | None = None) -> Tensor:
+def shuffle(value: TensorLike, seed: int | None = None, name: str | None = None) -> Tensor:
     """Shuffle along the first axis."""
     return hb_random.shuffle(value, seed=seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from hornbeam_compat.tensorflow.data import DatasetIterator
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.object_graph import ObjectGraph, Parts, children_of, is_tracked
 from hornbeam_compat.tensorflow.tensors import Module
+from hornbeam_compat.tensorflow.typing import FilePath
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -51,11 +52,11 @@ class TrackedList(list[Any]):
 
     is_tracked = True
 
-    def append(self, value: Any) -> None:
+    def append(self, value: object) -> None:
         super().append(value)
         _resume()
 
-    def extend(self, values: Any) -> None:
+    def extend(self, values: Iterable[object]) -> None:
         super().extend(values)
         _resume()
 
@@ -73,7 +74,7 @@ class Restored:
         values: Values of the file by key.
     """
 
-    def __init__(self, root: Any, nodes: list[dict[str, Any]], values: dict[str, np.ndarray]) -> None:
+    def __init__(self, root: object, nodes: list[dict[str, Any]], values: dict[str, np.ndarray]) -> None:
         self._root, self._nodes, self._values = weakref.ref(root), nodes, values
         self._matched: dict[int, Any] = {}
         self.resume()
@@ -82,7 +83,7 @@ class Restored:
         """Assign values to the variables that exist by now."""
         root = self._root()
         seen: set[int] = set()
-        queue = [] if root is None else [(root, 0)]
+        queue: list[tuple[Any, int]] = [] if root is None else [(root, 0)]
         while queue:
             owner, number = queue.pop()
             if id(owner) in seen:
@@ -186,7 +187,7 @@ def patches() -> list[Patch]:
 class CheckpointOptions:
     """Options of files, which are ignored."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         pass
 
 
@@ -201,19 +202,19 @@ class Checkpoint(Parts):
         **kwargs: Names, and objects with variables.
     """
 
-    def __init__(self, root: Any = None, **kwargs: Any) -> None:
+    def __init__(self, root: object = None, **kwargs: object) -> None:
         self._root = root
         for name, value in kwargs.items():
             if not is_tracked(value) and not isinstance(value, (list, dict)):
                 log_once(f"tf.train.Checkpoint: {name!r} has no variables, and is not saved")
             setattr(self, name, value)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         vars(self)[name] = TrackedList(value) if type(value) is list else value
         if _waiting:
             _resume()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Variable:
         """Create the number of checkpoints so far when it is used: parts of other checkpoints have none."""
         if name != "save_counter":
             raise AttributeError(
@@ -222,7 +223,7 @@ class Checkpoint(Parts):
         vars(self)[name] = Variable(0, dtype="int64", trainable=False, name=name)
         return vars(self)[name]
 
-    def write(self, file_prefix: Any, options: Any = None) -> str:
+    def write(self, file_prefix: FilePath, options: object = None) -> str:
         """Write all variables to `file_prefix` with the suffix .npz, and return `file_prefix`."""
         graph = ObjectGraph(self)
         nodes = np.frombuffer(json.dumps(graph.nodes).encode(), np.uint8)
@@ -231,13 +232,13 @@ class Checkpoint(Parts):
             np.savez(file, **{**values, _GRAPH: nodes})  # type: ignore[arg-type]
         return str(file_prefix)
 
-    def save(self, file_prefix: Any, options: Any = None) -> str:
+    def save(self, file_prefix: FilePath, options: object = None) -> str:
         """Write all variables to `file_prefix-N`, where N increases by 1 at each call."""
         Path(file_prefix).parent.mkdir(parents=True, exist_ok=True)
         self.save_counter.assign_add(1)
         return self.write(f"{file_prefix}-{int(self.save_counter)}")
 
-    def read(self, save_path: Any, options: Any = None) -> Restored:
+    def read(self, save_path: FilePath, options: object = None) -> Restored:
         """Assign the values of a file by name; those of variables that do not exist yet when they do.
 
         Args:
@@ -264,7 +265,7 @@ class Checkpoint(Parts):
             )
         return restored
 
-    def restore(self, save_path: Any, options: Any = None) -> Restored:
+    def restore(self, save_path: FilePath | None, options: object = None) -> Restored:
         """Assign the values of a file; None changes nothing."""
         return _Nothing() if save_path is None else self.read(save_path)
 
@@ -280,7 +281,7 @@ class CheckpointReader:
         ModelFileError: If the file is damaged, or beyond the limits for files (`saving.budget`).
     """
 
-    def __init__(self, path: Any) -> None:
+    def __init__(self, path: FilePath) -> None:
         prefix = latest_checkpoint(path) if Path(path).is_dir() else str(path)
         file = Path(f"{prefix}{_SUFFIX}")
         if prefix is None or not file.exists():
@@ -331,17 +332,17 @@ def _parsed(text: np.ndarray, values: Mapping[str, Any], source: str) -> list[di
     return nodes
 
 
-def load_checkpoint(ckpt_dir_or_file: Any) -> CheckpointReader:
+def load_checkpoint(ckpt_dir_or_file: FilePath) -> CheckpointReader:
     """Read a checkpoint, or the newest one of a folder."""
     return CheckpointReader(ckpt_dir_or_file)
 
 
-def list_variables(ckpt_dir_or_file: Any) -> list[tuple[str, list[int]]]:
+def list_variables(ckpt_dir_or_file: FilePath) -> list[tuple[str, list[int]]]:
     """Return the sorted names and the shapes of the values in a checkpoint."""
     return sorted(CheckpointReader(ckpt_dir_or_file).get_variable_to_shape_map().items())
 
 
-def load_variable(ckpt_dir_or_file: Any, name: str) -> np.ndarray:
+def load_variable(ckpt_dir_or_file: FilePath, name: str) -> np.ndarray:
     """Return a value of a checkpoint."""
     return CheckpointReader(ckpt_dir_or_file).get_tensor(name)
 
@@ -356,7 +357,7 @@ def _list_checkpoints(folder: Path, name: str | None = None) -> list[str]:
     return [path for _, path in sorted(numbered)]
 
 
-def latest_checkpoint(checkpoint_dir: Any, latest_filename: str | None = None) -> str | None:
+def latest_checkpoint(checkpoint_dir: FilePath, latest_filename: str | None = None) -> str | None:
     """Return the newest checkpoint in a folder, or the newest file of `Model.save_weights`, or None."""
     folder = Path(checkpoint_dir)
     checkpoints = _list_checkpoints(folder)
@@ -377,8 +378,9 @@ class CheckpointManager:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, directory: Any, max_to_keep: int | None, checkpoint_name: str = "ckpt"
-    ) -> None:
+        self, checkpoint: Checkpoint, directory: FilePath, max_to_keep: int | None,
+        checkpoint_name: str = "ckpt",
+    ) -> None:  # fmt: skip
         self.checkpoint, self.directory = checkpoint, str(directory)
         self._max_to_keep, self._name = max_to_keep, checkpoint_name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, SupportsInt, TypeAlias
 
 import numpy as np
 
@@ -19,20 +19,26 @@ from hornbeam_compat.tensorflow.extension_types import row_of, stack_tensors
 from hornbeam_compat.tensorflow.ragged import concatenate, stack_rows
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import convert_to_tensor
+from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, Tree
+
+# Functions by condition, and by index.
+Pairs: TypeAlias = Sequence[tuple[TensorLike, Callable[[], Tree]]] | dict[TensorLike, Callable[[], Tree]]
+Branches: TypeAlias = Any
 
 # -- functions of Python -------------------------------------------------------------------------------------
 
 
 def py_function(
-    func: Callable[..., Any] | None = None, inp: Any = None, Tout: Any = None, name: str | None = None
-) -> Any:
+    func: Callable[..., Any] | None = None, inp: Sequence[Tree] = (), Tout: Tree = None,
+    name: str | None = None,
+) -> Tree:  # fmt: skip
     """Call `func(*inp)`, and convert its results to tensors of `Tout`. Without `func`, return a decorator."""
     if func is None:
         return lambda decorated: functools.wraps(decorated)(lambda *args: py_function(decorated, args, Tout))
     return _as_types(func(*inp), Tout)
 
 
-def _as_types(results: Any, types: Any) -> Any:
+def _as_types(results: Tree, types: Tree) -> Tree:
     """Convert results to tensors of these dtypes."""
     if isinstance(types, (list, tuple)):
         if not types:
@@ -48,9 +54,9 @@ def _as_types(results: Any, types: Any) -> Any:
 
 
 def numpy_function(
-    func: Callable[..., Any] | None = None, inp: Any = None, Tout: Any = None, stateful: bool = True,
-    name: str | None = None,
-) -> Any:  # fmt: skip
+    func: Callable[..., Any] | None = None, inp: Sequence[Tree] = (), Tout: Tree = None,
+    stateful: bool = True, name: str | None = None,
+) -> Tree:  # fmt: skip
     """Call `func` on NumPy arrays, and convert its results. Without `func`, return a decorator."""
     if func is None:
         return lambda decorated: functools.wraps(decorated)(
@@ -60,7 +66,7 @@ def numpy_function(
     return _as_types(func(*arrays), Tout)
 
 
-def _is_eager(values: Any) -> bool:
+def _is_eager(values: Tree) -> bool:
     """Return True outside of compiled functions and functional models: TensorFlow runs Python's lines."""
     return not current_level() and not any(getattr(x, "symbolic", False) for x in tree.flatten(values))
 
@@ -68,7 +74,9 @@ def _is_eager(values: Any) -> bool:
 # -- conditions and loops ------------------------------------------------------------------------------------
 
 
-def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
+def cond(
+    pred: TensorLike, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None
+) -> Tree:
     """Return the result of one of two functions."""
     if isinstance(pred, (builtins.bool, np.bool_)):
         return true_fn() if pred else false_fn()
@@ -78,16 +86,10 @@ def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], nam
 
 
 def while_loop(
-    cond: Callable[..., Any],
-    body: Callable[..., Any],
-    loop_vars: Sequence[Any],
-    shape_invariants: Any = None,
-    parallel_iterations: int = 10,
-    back_prop: bool = True,
-    swap_memory: bool = False,
-    maximum_iterations: int | None = None,
-    name: str | None = None,
-) -> Any:
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Sequence[Any],
+    shape_invariants: object = None, parallel_iterations: int = 10, back_prop: bool = True,
+    swap_memory: bool = False, maximum_iterations: int | None = None, name: str | None = None,
+) -> Tree:  # fmt: skip
     """Repeat `loop_vars = body(*loop_vars)` while `cond(*loop_vars)` is true.
 
     With a TensorArray or a composite tensor among the variables this is a loop of Python, whose condition
@@ -107,7 +109,10 @@ def while_loop(
     return state
 
 
-def switch_case(branch_index: Any, branch_fns: Any, default: Any = None, name: str | None = None) -> Any:
+def switch_case(
+    branch_index: TensorLike, branch_fns: Branches, default: Callable[[], Tree] | None = None,
+    name: str | None = None,
+) -> Tree:  # fmt: skip
     """Return the result of the function with this index, of the default (or last) for other indices.
 
     Args:
@@ -131,8 +136,9 @@ def switch_case(branch_index: Any, branch_fns: Any, default: Any = None, name: s
 
 
 def case(
-    pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, strict: bool = False, name: Any = None
-) -> Any:
+    pred_fn_pairs: Pairs, default: Callable[[], Tree] | None = None, exclusive: bool = False,
+    strict: bool = False, name: str | None = None,
+) -> Tree:  # fmt: skip
     """Return the result of the function of the first true condition, else of the default.
 
     Args:
@@ -150,8 +156,9 @@ def case(
 
 
 def map_fn(
-    fn: Callable[[Any], Any], elems: Any, dtype: Any = None, fn_output_signature: Any = None, **kwargs: Any
-) -> Any:
+    fn: Callable[[Any], Any], elems: Tree, dtype: object = None, fn_output_signature: object = None,
+    **kwargs: object,
+) -> Tree:  # fmt: skip
     """Apply `fn` to each slice along the first axis, to each row of ragged tensors and ExtensionTypes.
 
     Results are ragged if a row is, if `fn_output_signature` says so, or if their lengths differ. Outside of
@@ -174,14 +181,14 @@ def map_fn(
     return tree.map_structure(lambda *rows: _rows_together(rows), *results)
 
 
-def _rows_together(rows: Sequence[Any]) -> Any:
+def _rows_together(rows: Sequence[Any]) -> Tree:
     lengths = {tuple(row.shape) for row in rows if not isinstance(row, Composite)}
     return stack_rows(list(rows)) if len(lengths) > 1 else stack_tensors(rows)
 
 
 def vectorized_map(
-    fn: Callable[[Any], Any], elems: Any, fallback_to_while_loop: bool = True, **kwargs: Any
-) -> Any:
+    fn: Callable[[Any], Any], elems: Tree, fallback_to_while_loop: bool = True, **kwargs: object
+) -> Tree:
     """Apply `fn` to all slices along the first axis at once."""
     return ops.vectorized_map(fn, elems)
 
@@ -200,25 +207,17 @@ class TensorArray:
     """
 
     def __init__(
-        self,
-        dtype: Any,
-        size: Any = 0,
-        dynamic_size: bool | None = None,
-        clear_after_read: bool | None = None,
-        tensor_array_name: str | None = None,
-        handle: Any = None,
-        flow: Any = None,
-        infer_shape: bool = True,
-        element_shape: Any = None,
-        colocate_with_first_write_call: bool = True,
-        name: str | None = None,
-    ) -> None:
+        self, dtype: DTypeLike, size: SupportsInt = 0, dynamic_size: bool | None = None,
+        clear_after_read: bool | None = None, tensor_array_name: str | None = None, handle: object = None,
+        flow: object = None, infer_shape: bool = True, element_shape: object = None,
+        colocate_with_first_write_call: bool = True, name: str | None = None,
+    ) -> None:  # fmt: skip
         self.dtype = dtype
         self._items: list[Any] = [None] * int(size)
         self._clear_after_read = clear_after_read is not False
         self._dynamic_size = bool(dynamic_size)
 
-    def write(self, index: Any, value: Any, name: str | None = None) -> TensorArray:
+    def write(self, index: SupportsInt, value: TensorLike, name: str | None = None) -> TensorArray:
         """Set an entry and return this list. Raise IndexError beyond the end, unless `dynamic_size`."""
         position = int(index)
         if position >= len(self._items):
@@ -234,7 +233,7 @@ class TensorArray:
         )
         return self
 
-    def read(self, index: Any, name: str | None = None) -> Any:
+    def read(self, index: SupportsInt, name: str | None = None) -> Tree:
         """Return an entry, and clear it unless `clear_after_read` is False."""
         item = self._items[int(index)]
         if item is None:
@@ -259,15 +258,15 @@ class TensorArray:
         """Return the number of entries."""
         return len(self._items)
 
-    def stack(self, name: str | None = None) -> Any:
+    def stack(self, name: str | None = None) -> Tree:
         """Stack all tensors along a new first axis."""
         return stack_tensors(self._entries())
 
-    def concat(self, name: str | None = None) -> Any:
+    def concat(self, name: str | None = None) -> Tree:
         """Concatenate all tensors along their first axis."""
         return concatenate(self._entries())
 
-    def unstack(self, value: Any, name: str | None = None) -> TensorArray:
+    def unstack(self, value: TensorLike, name: str | None = None) -> TensorArray:
         """Replace all entries by the rows of `value`, and return this list."""
         is_text = str(self.dtype) == "string"
         rows = (
@@ -279,15 +278,16 @@ class TensorArray:
         return self
 
 
-def _rows(elems: Any, reverse: bool) -> list[Any]:
+def _rows(elems: Tree, reverse: bool) -> list[Any]:
     leaves = [ops.unstack(as_tensor(x), axis=0) for x in tree.flatten(elems)]
     rows = [tree.pack_sequence_as(elems, list(row)) for row in zip(*leaves, strict=True)]
     return rows[::-1] if reverse else rows
 
 
 def scan(
-    fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, reverse: bool = False, **options: Any
-) -> Any:
+    fn: Callable[[Any, Any], Any], elems: Tree, initializer: Tree = None, reverse: bool = False,
+    **options: object,
+) -> Tree:  # fmt: skip
     """Compute `state = fn(state, row)` over rows, and stack the states."""
     rows = _rows(elems, reverse)
     states = [] if initializer is not None else [rows.pop(0)]
@@ -299,7 +299,7 @@ def scan(
     return tree.map_structure(lambda *parts: ops.stack(parts, axis=0), *states)
 
 
-def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, **options: Any) -> Any:
+def foldl(fn: Callable[[Any, Any], Any], elems: Tree, initializer: Tree = None, **options: object) -> Tree:
     """Compute `state = fn(state, row)` over rows, and return the last state."""
     rows = _rows(elems, False)
     state = rows.pop(0) if initializer is None else initializer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from hornbeam.data import Dataset, TensorSpec
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import DType, as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.typing import Sizes, TensorLike, TextOrTensor
+
+# What a field of a record becomes.
+CsvValue: TypeAlias = Any
 
 # Namespace -> its names.
 NAMESPACES = {"io": "decode_csv", "data": "CsvDataset"}
@@ -26,7 +30,7 @@ class _Column:
         entry: Dtype, value, or list or tensor of one value; an empty list or a dtype makes it required.
     """
 
-    def __init__(self, entry: Any) -> None:
+    def __init__(self, entry: object) -> None:
         self.default: Any = None
         if isinstance(entry, (DType, type, np.dtype)):
             self.dtype = str(as_dtype(entry))
@@ -43,7 +47,7 @@ class _Column:
         if isinstance(self.default, np.generic):
             self.dtype = self.default.dtype.name
 
-    def value(self, text: str, position: int) -> Any:
+    def value(self, text: str, position: int) -> CsvValue:
         """Convert a field. Raise ValueError for a missing or wrong one."""
         if not text:
             if self.default is None:
@@ -57,13 +61,13 @@ class _Column:
             raise ValueError(f"field {position} of a CSV record is no {self.dtype}: {text!r}") from None
 
 
-def _rows(lines: Any, field_delim: str, use_quote_delim: bool) -> Iterator[list[str]]:
+def _rows(lines: Iterable[str], field_delim: str, use_quote_delim: bool) -> Iterator[list[str]]:
     if use_quote_delim:
         return csv.reader(lines, delimiter=field_delim)
     return csv.reader(lines, delimiter=field_delim, quoting=csv.QUOTE_NONE)
 
 
-def _as_column(values: list[Any], dtype: str, shape: Any) -> Any:
+def _as_column(values: list[Any], dtype: str, shape: Sizes) -> TextOrTensor:
     if dtype == "string":
         array = np.empty(len(values), object)
         array[:] = values
@@ -72,8 +76,8 @@ def _as_column(values: list[Any], dtype: str, shape: Any) -> Any:
 
 
 def decode_csv(
-    records: Any, record_defaults: Sequence[Any], field_delim: str = ",", use_quote_delim: bool = True,
-    na_value: str = "", select_cols: Sequence[int] | None = None, name: Any = None,
+    records: TensorLike, record_defaults: Sequence[Any], field_delim: str = ",", use_quote_delim: bool = True,
+    na_value: str = "", select_cols: Sequence[int] | None = None, name: str | None = None,
 ) -> list[Any]:  # fmt: skip
     """Convert each record to one tensor per column, of the shape of `records`.
 
@@ -110,8 +114,8 @@ def decode_csv(
 
 
 def CsvDataset(
-    filenames: Any, record_defaults: Sequence[Any], compression_type: str | None = None,
-    buffer_size: Any = None, header: bool = False, field_delim: str = ",", use_quote_delim: bool = True,
+    filenames: TensorLike, record_defaults: Sequence[Any], compression_type: str | None = None,
+    buffer_size: object = None, header: bool = False, field_delim: str = ",", use_quote_delim: bool = True,
     na_value: str = "", select_cols: Sequence[int] | None = None, exclude_cols: Sequence[int] | None = None,
 ) -> Dataset:  # fmt: skip
     """Create a dataset of tuples of scalars, one for each record of CSV files; see `decode_csv`."""

@@ -6,7 +6,7 @@ import csv
 import glob
 import gzip
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.ragged import stack_rows
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow
 from hornbeam_compat.tensorflow.strings import StringTensor, as_bytes, holds_text, map_elements
+from hornbeam_compat.tensorflow.typing import DTypeLike, FilePath, TensorLike, TextOrTensor, Tree
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -41,19 +42,19 @@ NAMESPACES = {
 class Options:
     """Options of a pipeline: any attribute may be set and is ignored. Pipelines here are deterministic."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Options:
         if name.startswith("__"):
             raise AttributeError(name)
         setattr(self, name, Options())
         return vars(self)[name]
 
 
-def cardinality(dataset: Dataset) -> Any:
+def cardinality(dataset: Dataset) -> Tensor:
     """Return the number of elements, INFINITE_CARDINALITY or UNKNOWN_CARDINALITY."""
     return dataset.cardinality()
 
 
-def TextLineDataset(filenames: Any, *args: Any, **kwargs: Any) -> Dataset:
+def TextLineDataset(filenames: TensorLike, *args: object, **kwargs: object) -> Dataset:
     """Create a dataset of the lines of text files, without line ends."""
     names = [str(name) for name in StringTensor(filenames).texts().reshape(-1)]
 
@@ -86,7 +87,7 @@ class DatasetIterator:
     def __iter__(self) -> DatasetIterator:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Tree:
         element = next(self._elements)
         self._position += 1
         return element
@@ -101,7 +102,7 @@ class DatasetIterator:
             return Optional(())
 
     @property
-    def element_spec(self) -> Any:
+    def element_spec(self) -> Tree:
         """Types of the elements."""
         return self._dataset.element_spec
 
@@ -131,7 +132,7 @@ class Optional:
         """Return True if there is an element."""
         return as_tensor(bool(self._values))
 
-    def get_value(self) -> Any:
+    def get_value(self) -> Tree:
         """Return the element. Raise ValueError if there is none."""
         if not self._values:
             raise ValueError("the dataset has no more elements: ask has_value() first")
@@ -139,12 +140,12 @@ class Optional:
 
 
 def ragged_batch(
-    dataset: Dataset, batch_size: int, drop_remainder: bool = False, row_splits_dtype: Any = "int64",
+    dataset: Dataset, batch_size: int, drop_remainder: bool = False, row_splits_dtype: object = "int64",
     name: str | None = None,
 ) -> Dataset:  # fmt: skip
     """Combine consecutive elements of different lengths into ragged batches."""
 
-    def as_row(part: Any) -> Any:
+    def as_row(part: Tree) -> Tree:
         return (
             RaggedRow(for_user(part), stack_rows)
             if np.ndim(part) and not isinstance(part, Composite)
@@ -155,7 +156,7 @@ def ragged_batch(
     return Dataset(rows).batch(batch_size, drop_remainder)
 
 
-def snapshot(dataset: Dataset, path: Any, compression: Any = "AUTO", **options: Any) -> Dataset:
+def snapshot(dataset: Dataset, path: FilePath, compression: object = "AUTO", **options: object) -> Dataset:
     """Cache the elements in a file of the folder `path`, which later programs read."""
     return dataset.cache(os.path.join(str(path), "elements"))
 
@@ -185,28 +186,15 @@ _DTYPES = ("int32", "int64", "float32", "string")
 
 
 def make_csv_dataset(
-    file_pattern: Any,
-    batch_size: int,
-    column_names: Sequence[str] | None = None,
-    column_defaults: Sequence[Any] | None = None,
-    label_name: str | None = None,
-    select_columns: Sequence[str | int] | None = None,
-    field_delim: str = ",",
-    use_quote_delim: bool = True,
-    na_value: str = "",
-    header: bool = True,
-    num_epochs: int | None = None,
-    shuffle: bool = True,
-    shuffle_buffer_size: int = 10000,
-    shuffle_seed: int | None = None,
-    prefetch_buffer_size: int | None = None,
-    num_parallel_reads: int | None = None,
-    sloppy: bool = False,
-    num_rows_for_inference: int | None = 100,
-    compression_type: str | None = None,
-    ignore_errors: bool = False,
-    encoding: str = "utf-8",
-) -> Dataset:
+    file_pattern: FilePath | Iterable[FilePath], batch_size: int, column_names: Sequence[str] | None = None,
+    column_defaults: Sequence[Any] | None = None, label_name: str | None = None,
+    select_columns: Sequence[str | int] | None = None, field_delim: str = ",", use_quote_delim: bool = True,
+    na_value: str = "", header: bool = True, num_epochs: int | None = None, shuffle: bool = True,
+    shuffle_buffer_size: int = 10000, shuffle_seed: int | None = None,
+    prefetch_buffer_size: int | None = None, num_parallel_reads: int | None = None, sloppy: bool = False,
+    num_rows_for_inference: int | None = 100, compression_type: str | None = None,
+    ignore_errors: bool = False, encoding: str = "utf-8",
+) -> Dataset:  # fmt: skip
     """Create a dataset of batches from CSV files.
 
     Files are read as a whole, in the order of their names.
@@ -276,7 +264,7 @@ def make_csv_dataset(
     return data.repeat(num_epochs).batch(batch_size, drop_remainder=num_epochs is None)
 
 
-def _files(pattern: Any) -> list[str]:
+def _files(pattern: FilePath | Iterable[FilePath]) -> list[str]:
     patterns = [pattern] if isinstance(pattern, (str, os.PathLike)) else list(pattern)
     paths = [path for each in patterns for path in sorted(glob.glob(os.fspath(each)))]
     if not paths:
@@ -290,7 +278,7 @@ def _check_row(row: list[str], names: Sequence[str], path: str) -> list[str]:
     return row
 
 
-def _column(name: str, texts: list[str], na_value: str, default: Any) -> np.ndarray:
+def _column(name: str, texts: list[str], na_value: str, default: object) -> np.ndarray:
     """Convert the values of one column; `default` determines its dtype and replaces missing values."""
     value = default[0] if isinstance(default, (list, tuple)) else default
     missing = [text in ("", na_value) for text in texts]
@@ -313,7 +301,7 @@ def _column(name: str, texts: list[str], na_value: str, default: Any) -> np.ndar
     return column
 
 
-def _dtype_name(dtype: Any) -> str:
+def _dtype_name(dtype: object) -> str:
     return "string" if str(getattr(dtype, "name", dtype)) == "string" else dtype_name(dtype)
 
 
@@ -355,8 +343,9 @@ class KeyValueTensorInitializer:
     """
 
     def __init__(
-        self, keys: Any, values: Any, key_dtype: Any = None, value_dtype: Any = None, name: str | None = None
-    ) -> None:
+        self, keys: TensorLike, values: TensorLike, key_dtype: object = None,
+        value_dtype: DTypeLike | None = None, name: str | None = None,
+    ) -> None:  # fmt: skip
         self.keys, self.values = _host_array(keys), _host_array(values)
         self.value_dtype = value_dtype
         if self.keys.shape != self.values.shape:
@@ -380,19 +369,12 @@ class TextFileInitializer(KeyValueTensorInitializer):
     """
 
     def __init__(
-        self,
-        filename: str,
-        key_dtype: Any,
-        key_index: int,
-        value_dtype: Any,
-        value_index: int,
-        vocab_size: int | None = None,
-        delimiter: str = "\t",
-        name: str | None = None,
-    ) -> None:
+        self, filename: str, key_dtype: DTypeLike, key_index: int, value_dtype: DTypeLike, value_index: int,
+        vocab_size: int | None = None, delimiter: str = "\t", name: str | None = None,
+    ) -> None:  # fmt: skip
         lines = Path(filename).read_text(encoding="utf-8").splitlines()[:vocab_size]
 
-        def column(index: int) -> Any:
+        def column(index: int) -> np.ndarray:
             if index == TextFileIndex.LINE_NUMBER:
                 return np.arange(len(lines))
             texts = lines if index == TextFileIndex.WHOLE_LINE else [x.split(delimiter)[index] for x in lines]
@@ -414,12 +396,9 @@ class StaticHashTable:
     """
 
     def __init__(
-        self,
-        initializer: KeyValueTensorInitializer,
-        default_value: Any,
-        name: str | None = None,
+        self, initializer: KeyValueTensorInitializer, default_value: TensorLike, name: str | None = None,
         experimental_is_anonymous: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         keys, values = initializer.keys.reshape(-1).tolist(), initializer.values.reshape(-1).tolist()
         self._table = dict(zip(keys, values, strict=True))
         self._text = holds_text(initializer.values)
@@ -430,7 +409,7 @@ class StaticHashTable:
         """Return the number of keys."""
         return ops.cast(as_tensor(len(self._table)), "int64")
 
-    def lookup(self, keys: Any, name: str | None = None) -> Any:
+    def lookup(self, keys: TensorLike, name: str | None = None) -> TextOrTensor:
         """Return the value of each key, in the shape of `keys`."""
         values = map_elements(
             lambda key: self._table.get(key, self._default), _host_array(keys).astype(object)
@@ -442,5 +421,5 @@ class StaticHashTable:
     __getitem__ = lookup
 
 
-def _host_array(values: Any) -> np.ndarray:
+def _host_array(values: TensorLike) -> np.ndarray:
     return StringTensor(values).array if holds_text(values) else np.asarray(values)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -24,16 +23,16 @@ DistributeOptions = Options
 
 
 def dense_to_ragged_batch(
-    batch_size: int, drop_remainder: bool = False, row_splits_dtype: Any = "int64"
+    batch_size: int, drop_remainder: bool = False, row_splits_dtype: object = "int64"
 ) -> Callable[[Dataset], Dataset]:
     """Return a function for `Dataset.apply` that makes batches of elements of different lengths ragged."""
     return lambda dataset: ragged_batch(dataset, batch_size, drop_remainder)
 
 
-def Counter(start: int = 0, step: int = 1, dtype: Any = "int64") -> Dataset:
+def Counter(start: int = 0, step: int = 1, dtype: object = "int64") -> Dataset:
     """Create an endless dataset of start, start + step, ..."""
 
-    def count() -> Any:
+    def count() -> Iterator[np.int64]:
         return (np.int64(value) for value in itertools.count(start, step))
 
     return Dataset.from_generator(count, output_signature=TensorSpec((), "int64"))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam_compat.tensorflow.extension_types import ExtensionType
+from hornbeam_compat.tensorflow.typing import Tree
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -53,12 +54,12 @@ def dispatch_for_api(api: Callable[..., Any], *signatures: dict[Any, Any]) -> Ca
     return decorate
 
 
-def dispatch_for_unary_elementwise_apis(x_type: Any) -> Callable[[Any], Any]:
+def dispatch_for_unary_elementwise_apis(x_type: object) -> Callable[[Any], Any]:
     """Decorate `handler(api, x)` for all elementwise functions of one tensor."""
     return _register((x_type,))
 
 
-def dispatch_for_binary_elementwise_apis(x_type: Any, y_type: Any) -> Callable[[Any], Any]:
+def dispatch_for_binary_elementwise_apis(x_type: object, y_type: object) -> Callable[[Any], Any]:
     """Decorate `handler(api, x, y)` for all elementwise functions of two tensors."""
     return _register((x_type, y_type))
 
@@ -81,7 +82,7 @@ def unregister_dispatch_for(dispatch_target: Callable[..., Any]) -> None:
         raise ValueError(f"{dispatch_target!r} is not the handler of any function")
 
 
-def _matches(value: Any, kind: Any) -> bool:
+def _matches(value: object, kind: object) -> bool:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return any(_matches(value, argument) for argument in arguments)
@@ -103,7 +104,7 @@ def _with_options(fn: Callable[..., Any], more: Sequence[Any], rest: dict[str, A
     return lambda *xs, **options: fn(*xs, *more, **{**rest, **options})
 
 
-def dispatched(name: str, fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def dispatched(name: str, fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Tree:
     """Call the handler of a function of `tf` for these arguments.
 
     Raises:

@@ -9,11 +9,12 @@ import numpy as np
 
 from hornbeam import Tensor
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam_compat.tensorflow.sparse import SparseTensor
 
 __all__ = ["edit_distance"]
 
 
-def _rows(sequences: Any) -> dict[tuple[int, ...], list[Any]]:
+def _rows(sequences: SparseTensor) -> dict[tuple[int, ...], list[Any]]:
     """Return the values of each sequence of a sparse tensor, by its leading indices."""
     rows: dict[tuple[int, ...], list[Any]] = {}
     for index, value in zip(np.asarray(sequences.indices), np.asarray(sequences.values), strict=True):
@@ -32,7 +33,9 @@ def _levenshtein(a: Sequence[Any], b: Sequence[Any]) -> int:
     return above[-1]
 
 
-def edit_distance(hypothesis: Any, truth: Any, normalize: bool = True, name: Any = None) -> Tensor:
+def edit_distance(
+    hypothesis: SparseTensor, truth: SparseTensor, normalize: bool = True, name: str | None = None
+) -> Tensor:
     """Compute the Levenshtein distances of sequences, which are the rows along the last axis.
 
     Args:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from hornbeam import ops
 from hornbeam.extensions.state import ThreadSetting
 from hornbeam_compat.messages import log_once
+from hornbeam_compat.tensorflow.typing import TensorLike
 
 # Namespace -> its names.
 _OPTIONS = "CommunicationImplementation CommunicationOptions"
@@ -27,6 +28,7 @@ NAMESPACES = {
     "distribute.cluster_resolver": "TFConfigClusterResolver TPUClusterResolver",
 }
 
+T = TypeVar("T")
 _active: ThreadSetting[tuple[Any, ...]] = ThreadSetting("strategies", ())
 _in_replica = ThreadSetting("inside of Strategy.run", 0)
 
@@ -37,7 +39,7 @@ class ReduceOp:
     SUM, MEAN = "SUM", "MEAN"
 
     @staticmethod
-    def from_variable_aggregation(aggregation: Any) -> str:
+    def from_variable_aggregation(aggregation: object) -> str:
         """Return the way of the same name."""
         return "MEAN" if "MEAN" in str(aggregation) else "SUM"
 
@@ -45,7 +47,7 @@ class ReduceOp:
 class _Options:
     """Settings, which have no effect with one replica."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: object, **options: object) -> None:
         vars(self).update(options)
 
 
@@ -119,18 +121,21 @@ class ReplicaContext(ValueContext):
         replica_id_in_sync_group: Ignored.
     """
 
-    def __init__(self, strategy: Any, replica_id_in_sync_group: Any = 0) -> None:
+    def __init__(self, strategy: Strategy, replica_id_in_sync_group: object = 0) -> None:
         self.strategy = strategy
 
-    def all_reduce(self, reduce_op: Any, value: Any, options: Any = None) -> Any:
+    def all_reduce(self, reduce_op: object, value: T, options: object = None) -> T:
         """Return the value, its sum and mean over one replica."""
         return value
 
-    def all_gather(self, value: Any, axis: int, options: Any = None) -> Any:
+    def all_gather(self, value: T, axis: int, options: object = None) -> T:
         """Return the value."""
         return value
 
-    def merge_call(self, merge_fn: Callable[..., Any], args: Any = (), kwargs: Any = None) -> Any:
+    def merge_call(
+        self, merge_fn: Callable[..., T], args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> T:  # fmt: skip
         """Call a function of the strategy and the values of all replicas."""
         return merge_fn(self.strategy, *args, **(kwargs or {}))
 
@@ -151,7 +156,10 @@ class Strategy:
         finally:
             _active.set(before)
 
-    def run(self, fn: Callable[..., Any], args: Any = (), kwargs: Any = None, options: Any = None) -> Any:
+    def run(
+        self, fn: Callable[..., T], args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None,
+        options: object = None,
+    ) -> T:  # fmt: skip
         """Call `fn` once."""
         with self.scope():
             depth = _in_replica.get()
@@ -161,31 +169,33 @@ class Strategy:
             finally:
                 _in_replica.set(depth)
 
-    def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> Any:
+    def reduce(self, reduce_op: object, value: TensorLike, axis: int | None) -> TensorLike:
         """Return the value, or its sum or mean along an axis."""
         if axis is None:
             return value
         return (ops.mean if str(reduce_op).upper().endswith("MEAN") else ops.sum)(value, axis=axis)
 
-    def gather(self, value: Any, axis: int) -> Any:
+    def gather(self, value: T, axis: int) -> T:
         """Return the value."""
         return value
 
-    def experimental_local_results(self, value: Any) -> tuple[Any, ...]:
+    def experimental_local_results(self, value: T) -> tuple[T]:
         """Return the value of each replica: of the only one."""
         return (value,)
 
-    def experimental_distribute_dataset(self, dataset: Any, options: Any = None) -> Any:
+    def experimental_distribute_dataset(self, dataset: T, options: object = None) -> T:
         """Return the dataset."""
         return dataset
 
-    def distribute_datasets_from_function(self, dataset_fn: Callable[..., Any], options: Any = None) -> Any:
+    def distribute_datasets_from_function(
+        self, dataset_fn: Callable[[InputContext], T], options: object = None
+    ) -> T:
         """Return the dataset that a function of an `InputContext` creates."""
         return dataset_fn(InputContext())
 
     experimental_distribute_datasets_from_function = distribute_datasets_from_function
 
-    def experimental_distribute_values_from_function(self, value_fn: Callable[..., Any]) -> Any:
+    def experimental_distribute_values_from_function(self, value_fn: Callable[[ValueContext], T]) -> T:
         """Return the value that a function of a `ValueContext` creates."""
         return value_fn(ValueContext())
 
@@ -193,14 +203,14 @@ class Strategy:
 class OneDeviceStrategy(Strategy):
     """Strategy of one device. The argument is ignored."""
 
-    def __init__(self, device: Any = None) -> None:
+    def __init__(self, device: object = None) -> None:
         pass
 
 
 class MirroredStrategy(Strategy):
     """Strategy of all local devices, of which one exists. A line on stderr says so if several are listed."""
 
-    def __init__(self, devices: Any = None, cross_device_ops: Any = None) -> None:
+    def __init__(self, devices: Sequence[str] | None = None, cross_device_ops: object = None) -> None:
         if devices is not None and len(devices) > 1:
             log_once(f"MirroredStrategy has one replica here: {list(devices)} are one device")
 
@@ -208,7 +218,7 @@ class MirroredStrategy(Strategy):
 class CentralStorageStrategy(Strategy):
     """Strategy of all local devices with variables on one of them; one device exists."""
 
-    def __init__(self, compute_devices: Any = None, parameter_device: Any = None) -> None:
+    def __init__(self, compute_devices: object = None, parameter_device: object = None) -> None:
         pass
 
 
@@ -219,7 +229,9 @@ class MultiWorkerMirroredStrategy(Strategy):
         NotImplementedError: If the environment variable TF_CONFIG lists several workers.
     """
 
-    def __init__(self, cluster_resolver: Any = None, communication_options: Any = None) -> None:
+    def __init__(
+        self, cluster_resolver: TFConfigClusterResolver | None = None, communication_options: object = None
+    ) -> None:
         self.cluster_resolver = cluster_resolver or TFConfigClusterResolver()
         workers: Sequence[Any] = self.cluster_resolver.cluster_spec().get("worker", ())
         if len(workers) > 1:
@@ -255,7 +267,7 @@ def get_replica_context() -> ReplicaContext | None:
 class TFConfigClusterResolver:
     """Reader of the environment variable TF_CONFIG."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         self._config = json.loads(os.environ.get("TF_CONFIG") or "{}")
 
     def cluster_spec(self) -> dict[str, Any]:
@@ -276,10 +288,10 @@ class TFConfigClusterResolver:
 class TPUClusterResolver:
     """Raise ValueError, as TensorFlow does on a machine without a TPU."""
 
-    def __init__(self, tpu: Any = None, **kwargs: Any) -> None:
+    def __init__(self, tpu: object = None, **kwargs: object) -> None:
         raise ValueError("no TPU was found: `hornbeam run` has the strategy of one replica only")
 
     @classmethod
-    def connect(cls, tpu: Any = None, **kwargs: Any) -> TPUClusterResolver:
+    def connect(cls, tpu: object = None, **kwargs: object) -> TPUClusterResolver:
         """Raise ValueError."""
         return cls(tpu, **kwargs)

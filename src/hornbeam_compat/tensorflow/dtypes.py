@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,28 +12,11 @@ import numpy as np
 from hornbeam import Tensor
 from hornbeam.extensions.tensors import types
 from hornbeam.ops import cast
+from hornbeam_compat.tensorflow.typing import DTypeLike
 
 __all__ = [
-    "DType",
-    "as_dtype",
-    "bfloat16",
-    "bool",
-    "cast",
-    "complex64",
-    "complex128",
-    "double",
-    "float16",
-    "float32",
-    "float64",
-    "half",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "string",
-    "uint8",
-    "uint16",
-    "uint32",
+    "DType", "as_dtype", "bfloat16", "bool", "cast", "complex64", "complex128", "double", "float16",
+    "float32", "float64", "half", "int8", "int16", "int32", "int64", "string", "uint8", "uint16", "uint32",
     "uint64",
 ]  # fmt: skip
 
@@ -46,23 +31,23 @@ class DType(str):
         return str(self)
 
     @property
-    def as_numpy_dtype(self) -> Any:
+    def as_numpy_dtype(self) -> type[np.generic]:
         return np.object_ if self == "string" else types.numpy_dtype(str(self)).type
 
     @property
-    def is_floating(self) -> Any:
+    def is_floating(self) -> builtins.bool:
         return types.is_float(self)
 
     @property
-    def is_integer(self) -> Any:
+    def is_integer(self) -> builtins.bool:
         return types.is_integer(self)
 
     @property
-    def is_complex(self) -> Any:
+    def is_complex(self) -> builtins.bool:
         return types.is_complex(self)
 
     @property
-    def is_bool(self) -> Any:
+    def is_bool(self) -> builtins.bool:
         return self == "bool"
 
     @property
@@ -70,18 +55,18 @@ class DType(str):
         return types.itemsize(str(self))
 
     @property
-    def max(self) -> Any:
+    def max(self) -> float:
         return _limits(self).max
 
     @property
-    def min(self) -> Any:
+    def min(self) -> float:
         return _limits(self).min
 
     def __repr__(self) -> str:
         return f"tf.{self}"
 
 
-def _limits(dtype: DType) -> Any:
+def _limits(dtype: DType) -> np.finfo[Any] | np.iinfo[Any]:
     numpy_dtype = types.numpy_dtype(str(dtype))
     return np.finfo(numpy_dtype) if dtype.is_floating else np.iinfo(numpy_dtype)
 
@@ -104,7 +89,7 @@ uint32 = DType("uint32")
 uint64 = DType("uint64")
 
 
-def as_dtype(type_value: Any) -> DType:
+def as_dtype(type_value: DTypeLike) -> DType:
     """Convert a name, a NumPy dtype or a Python type to a DType."""
     if type_value in (str, bytes, "string") or (
         isinstance(type_value, np.dtype) and type_value.kind in "SUO"
@@ -118,7 +103,7 @@ class TensorShape(tuple[Any, ...]):
 
     __slots__ = ()
 
-    def __new__(cls, dims: Any = ()) -> TensorShape:
+    def __new__(cls, dims: Iterable[Any] | int = ()) -> TensorShape:
         return super().__new__(cls, (dims,) if isinstance(dims, int) else tuple(dims))
 
     @property
@@ -134,25 +119,25 @@ class TensorShape(tuple[Any, ...]):
     def as_list(self) -> list[int | None]:
         return list(self)
 
-    def is_fully_defined(self) -> Any:
+    def is_fully_defined(self) -> builtins.bool:
         return None not in self
 
     def num_elements(self) -> int | None:
         return math.prod(self) if self.is_fully_defined() else None
 
-    def is_compatible_with(self, other: Any) -> Any:
+    def is_compatible_with(self, other: Iterable[Any] | int) -> builtins.bool:
         """Return True if the sizes that both know are equal."""
         sizes = TensorShape(other)
         return len(self) == len(sizes) and all(
             a is None or b is None or a == b for a, b in zip(self, sizes, strict=True)
         )
 
-    def assert_is_compatible_with(self, other: Any) -> None:
+    def assert_is_compatible_with(self, other: Iterable[Any] | int) -> None:
         """Raise ValueError if a size differs."""
         if not self.is_compatible_with(other):
             raise ValueError(f"the shapes {self} and {TensorShape(other)} are incompatible")
 
-    def merge_with(self, other: Any) -> TensorShape:
+    def merge_with(self, other: Iterable[Any]) -> TensorShape:
         """Return the sizes that either knows. Raise ValueError if one differs."""
         self.assert_is_compatible_with(other)
         return TensorShape([b if a is None else a for a, b in zip(self, other, strict=True)])
@@ -167,17 +152,17 @@ class TensorShape(tuple[Any, ...]):
         self.assert_has_rank(rank)
         return self
 
-    def concatenate(self, other: Any) -> TensorShape:
+    def concatenate(self, other: Iterable[Any]) -> TensorShape:
         return TensorShape((*self, *other))
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
         return TensorShape(part) if isinstance(key, slice) else part
 
-    def __add__(self, other: Any) -> TensorShape:
+    def __add__(self, other: Iterable[Any]) -> TensorShape:
         return TensorShape((*self, *other))
 
-    def __radd__(self, other: Any) -> TensorShape:
+    def __radd__(self, other: Iterable[Any]) -> TensorShape:
         return TensorShape((*other, *self))
 
     def __repr__(self) -> str:
@@ -196,7 +181,9 @@ class TensorSpec:
         name: Name, or None.
     """
 
-    def __init__(self, shape: Any, dtype: Any = float32, name: str | None = None) -> None:
+    def __init__(
+        self, shape: Iterable[Any] | int | None, dtype: DTypeLike = float32, name: str | None = None
+    ) -> None:
         self.shape = None if shape is None else TensorShape(shape)
         self.dtype = as_dtype(dtype)
         self.name = name
@@ -205,7 +192,7 @@ class TensorSpec:
     def from_tensor(cls, tensor: Tensor, name: str | None = None) -> TensorSpec:
         return cls(tensor.shape, tensor.dtype, name)
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> builtins.bool:
         return isinstance(other, TensorSpec) and (self.shape, self.dtype) == (other.shape, other.dtype)
 
     def __hash__(self) -> int:

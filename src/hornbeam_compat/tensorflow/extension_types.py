@@ -7,7 +7,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,6 +20,7 @@ from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, TensorSpec, as
 from hornbeam_compat.tensorflow.ragged_rows import RaggedTensorSpec
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import AnyTensor, convert_to_tensor
+from hornbeam_compat.tensorflow.typing import RaggedOrTensor, Tree
 
 # Namespace -> its names.
 NAMESPACES = {"experimental": "BatchableExtensionType ExtensionType ExtensionTypeSpec"}
@@ -30,7 +31,7 @@ _PYTHON = (int, float, str, bytes, bool)
 class ImmutableDict(dict[Any, Any]):
     """Dict of a field, which cannot be changed."""
 
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("a dict in an ExtensionType cannot be changed")
 
     __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = _refuse
@@ -53,11 +54,11 @@ class ExtensionTypeSpec(TypeSpec):
 
     value_type: type[ExtensionType]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         vars(self).update(_bind(self.value_type, args, kwargs))
 
     @classmethod
-    def of(cls, fields: dict[str, Any]) -> Any:
+    def of(cls, fields: dict[str, Any]) -> ExtensionTypeSpec:
         """Create it from fields, past the constructor."""
         spec = cls.__new__(cls)
         vars(spec).update(fields)
@@ -66,11 +67,11 @@ class ExtensionTypeSpec(TypeSpec):
     def _fields(self) -> dict[str, Any]:
         return {name: vars(self)[name] for name in _annotations(self.value_type) if name in vars(self)}
 
-    def row(self) -> Any:
+    def row(self) -> ExtensionTypeSpec:
         """Return the type of a row."""
         return self.of({k: _each(v, lambda part: part.row(), _row_shape) for k, v in self._fields().items()})
 
-    def batch(self, size: int | None) -> Any:
+    def batch(self, size: int | None) -> ExtensionTypeSpec:
         """Return the type of a batch."""
         return self.of(
             {
@@ -93,7 +94,7 @@ class ExtensionTypeSpec(TypeSpec):
 class _Meta(type):
     """Checks and freezes instances after their constructor, which may be the user's."""
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls, *args: object, **kwargs: object) -> Any:
         value: Any = cls.__new__(cls)  # type: ignore[call-overload]
         vars(value)["_open"] = True
         value.__init__(*args, **kwargs)
@@ -121,16 +122,16 @@ class ExtensionType(Composite, metaclass=_Meta):
 
     Spec: Any = ExtensionTypeSpec
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         own = cls.__dict__.get("Spec")
         bases = (ExtensionTypeSpec,) if own is None else (own, ExtensionTypeSpec)
         cls.Spec = type("Spec", bases, {"value_type": cls, "__module__": cls.__module__})
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         vars(self).update(_bind(type(self), args, kwargs))
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if "_open" not in vars(self):
             raise AttributeError(f"{type(self).__name__}.{name} can only be set in the constructor")
         vars(self)[name] = value
@@ -163,12 +164,12 @@ class ExtensionType(Composite, metaclass=_Meta):
 
     # -- as part of a dataset ------------------------------------------------------------------------------
 
-    def stack(self, values: Any) -> Any:
+    def stack(self, values: Sequence[ExtensionType]) -> ExtensionType:
         """Stack values along a new first axis."""
         columns = [fields_of(value) for value in values]
         return rebuild(type(self), _over_columns(columns, stack_tensors, _batch_shape))
 
-    def row(self, index: int) -> Any:
+    def row(self, index: int) -> ExtensionType:
         """Return a row: that of each tensor."""
         return rebuild(type(self), _each(fields_of(self), lambda part: row_of(part, index), _row_shape))
 
@@ -177,7 +178,7 @@ class ExtensionType(Composite, metaclass=_Meta):
         first = next(part for part in _leaves(self) if _is_tensor(part))
         return first.row_count() if isinstance(first, Composite) else len(first)
 
-    def spec(self) -> Any:
+    def spec(self) -> ExtensionTypeSpec:
         """Return the type."""
         return type_spec_from_value(self)
 
@@ -216,7 +217,7 @@ def _bind(cls: type, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, A
     return dict(bound.arguments)
 
 
-def _convert(value: Any, annotation: Any, name: str) -> Any:
+def _convert(value: Tree, annotation: object, name: str) -> Tree:
     """Convert a value to the type of its field. Raise TypeError for another one."""
     origin, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
@@ -242,13 +243,13 @@ def _convert(value: Any, annotation: Any, name: str) -> Any:
     raise TypeError(f"{name}: expected a value of type {kind_name}, got {type(value).__name__!r}")
 
 
-def _is_instance(value: Any, kind: Any) -> bool:
+def _is_instance(value: object, kind: object) -> bool:
     if kind in _PYTHON:
         return type(value) is kind or (kind is float and type(value) is int)
     return isinstance(kind, type) and isinstance(value, kind)
 
 
-def _convert_to_one(value: Any, kinds: Sequence[Any], name: str) -> Any:
+def _convert_to_one(value: Tree, kinds: Sequence[Any], name: str) -> Tree:
     """Convert to the first of several types that fits: Python's own before tensors."""
     for kind in sorted(kinds, key=lambda kind: kind is AnyTensor):
         try:
@@ -258,7 +259,7 @@ def _convert_to_one(value: Any, kinds: Sequence[Any], name: str) -> Any:
     raise TypeError(f"{name}: {type(value).__name__!r} is none of the types {', '.join(map(str, kinds))}")
 
 
-def _to_tensor(value: Any, name: str) -> Any:
+def _to_tensor(value: Tree, name: str) -> RaggedOrTensor:
     if _is_tensor(value):
         return value
     if value is None or isinstance(value, (dict, ExtensionType)):
@@ -277,7 +278,7 @@ _CONVERSIONS: dict[Any, Any] = {
 }
 
 
-def _is_tensor(value: Any) -> bool:
+def _is_tensor(value: object) -> bool:
     return isinstance(value, (Tensor, Strings, ragged.RaggedTensor, sparse.SparseStrings))
 
 
@@ -286,14 +287,14 @@ def fields_of(value: ExtensionType) -> dict[str, Any]:
     return {name: vars(value)[name] for name in _annotations(type(value))}
 
 
-def rebuild(cls: type, fields: dict[str, Any]) -> Any:
+def rebuild(cls: type, fields: dict[str, Any]) -> ExtensionType:
     """Create a value from all of its fields, past the constructor."""
     value: Any = object.__new__(cls)
     vars(value).update(fields)
     return value
 
 
-def _each(part: Any, tensor: Any, shape: Any) -> Any:
+def _each(part: Tree, tensor: Callable[[Any], Tree], shape: Callable[[TensorShape], TensorShape]) -> Tree:
     """Apply a function to the tensors (or their types), and another one to the shapes."""
     if isinstance(part, TensorShape):
         return shape(part)
@@ -309,7 +310,9 @@ def _each(part: Any, tensor: Any, shape: Any) -> Any:
     return tensor(part) if is_type or _is_tensor(part) else part
 
 
-def _over_columns(parts: Sequence[Any], tensor: Any, shape: Any) -> Any:
+def _over_columns(
+    parts: Sequence[Any], tensor: Callable[[Any], Tree], shape: Callable[[Any], TensorShape]
+) -> Tree:
     """Combine the corresponding parts of several values."""
     first = parts[0]
     if isinstance(first, TensorShape):
@@ -331,12 +334,12 @@ def _row_shape(shape: TensorShape) -> TensorShape:
     return TensorShape(shape[1:])
 
 
-def row_of(value: Any, index: int) -> Any:
+def row_of(value: Tree, index: int) -> Tree:
     """Return the row of a tensor of any kind."""
     return value.row(index) if isinstance(value, Composite) else value[index]
 
 
-def stack_tensors(values: Sequence[Any]) -> Any:
+def stack_tensors(values: Sequence[Any]) -> Tree:
     """Stack tensors of any kind along a new first axis."""
     if isinstance(values[0], Composite):
         return values[0].stack(values)
@@ -345,12 +348,12 @@ def stack_tensors(values: Sequence[Any]) -> Any:
     return ops.stack(list(values))
 
 
-def _leaves(value: Any) -> list[Any]:
+def _leaves(value: Tree) -> list[Any]:
     """Return all tensors and Python values of a value."""
     return list(_walk(value))
 
 
-def _walk(part: Any) -> Iterator[Any]:
+def _walk(part: Tree) -> Iterator[Any]:
     if isinstance(part, ExtensionType):
         part = fields_of(part)
     if isinstance(part, dict):
@@ -364,7 +367,7 @@ def _walk(part: Any) -> Iterator[Any]:
         yield part
 
 
-def _equal(a: Any, b: Any) -> Any:
+def _equal(a: Tree, b: Tree) -> Tensor | bool:
     if _is_tensor(a) and _is_tensor(b):
         return a == b if tuple(a.shape) == tuple(b.shape) and a.dtype == b.dtype else False
     return bool(a == b) if not (_is_tensor(a) or _is_tensor(b)) else False
@@ -373,7 +376,7 @@ def _equal(a: Any, b: Any) -> Any:
 # -- types of values, and arguments of compiled functions ----------------------------------------------------
 
 
-def type_spec_from_value(value: Any) -> Any:
+def type_spec_from_value(value: Tree) -> Tree:
     """Return the type of a tensor of any kind, or of an ExtensionType."""
     if isinstance(value, ExtensionType):
         return type(value).Spec.of({k: _spec(v) for k, v in fields_of(value).items()})
@@ -387,7 +390,7 @@ def type_spec_from_value(value: Any) -> Any:
     return TensorSpec(tensor.shape, tensor.dtype)
 
 
-def _spec(part: Any) -> Any:
+def _spec(part: Tree) -> Tree:
     if isinstance(part, dict):
         return type(part)({key: _spec(value) for key, value in part.items()})
     if isinstance(part, tuple) and not isinstance(part, TensorShape):
@@ -408,7 +411,7 @@ class _Kind:
         return hash((self.cls, repr(self.fixed)))
 
 
-def unpacked(structure: Any) -> Any:
+def unpacked(structure: Tree) -> Tree:
     """Replace each ExtensionType by a tuple of its kind and its tensors, which `hornbeam.jit` passes on."""
     if isinstance(structure, ExtensionType):
         fields = fields_of(structure)
@@ -418,7 +421,7 @@ def unpacked(structure: Any) -> Any:
     return _map_children(structure, unpacked)
 
 
-def packed(structure: Any) -> Any:
+def packed(structure: Tree) -> Tree:
     """Undo `unpacked`."""
     if isinstance(structure, tuple) and len(structure) == 2 and isinstance(structure[0], _Kind):
         kind, tensors = structure
@@ -427,7 +430,7 @@ def packed(structure: Any) -> Any:
     return _map_children(structure, packed)
 
 
-def _map_children(structure: Any, fn: Any) -> Any:
+def _map_children(structure: Tree, fn: Callable[..., Any]) -> Tree:
     if isinstance(structure, dict):
         return type(structure)({key: fn(value) for key, value in structure.items()})
     if isinstance(structure, (list, tuple)) and tree.is_nested(structure):

@@ -8,7 +8,7 @@ import io as _io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, SupportsFloat, SupportsInt
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from hornbeam.extensions.packages import install_command
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -38,32 +39,29 @@ NAMESPACES = {
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-def _path(filename: Any) -> Path:
+def _path(filename: TensorLike) -> Path:
     return Path(str(StringTensor(filename).texts()[()]))
 
 
-def read_file(filename: Any, name: str | None = None) -> StringTensor:
+def read_file(filename: TensorLike, name: str | None = None) -> StringTensor:
     """Return the bytes of a file."""
     return StringTensor(_path(filename).read_bytes())
 
 
-def write_file(filename: Any, contents: Any, name: str | None = None) -> None:
+def write_file(filename: TensorLike, contents: TensorLike, name: str | None = None) -> None:
     """Write bytes to a file."""
     _path(filename).write_bytes(StringTensor(contents).numpy())
 
 
-def matching_files(pattern: Any, name: str | None = None) -> StringTensor:
+def matching_files(pattern: TensorLike, name: str | None = None) -> StringTensor:
     """Return the sorted paths that match a pattern such as `data/*.png`."""
     return StringTensor(glob(str(StringTensor(pattern).texts()[()])))
 
 
 def decode_image(
-    contents: Any,
-    channels: int | None = None,
-    dtype: Any = "uint8",
-    name: str | None = None,
+    contents: TensorLike, channels: int | None = None, dtype: DTypeLike = "uint8", name: str | None = None,
     expand_animations: bool = True,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Decode an image of any format that Pillow reads.
 
     Args:
@@ -83,8 +81,7 @@ def decode_image(
         from PIL import Image
     except ImportError:
         raise ImportError(f"decoding images needs Pillow: {install_command('image')}") from None
-    data = contents.numpy() if hasattr(contents, "numpy") else contents
-    with Image.open(_io.BytesIO(data)) as image:
+    with Image.open(_io.BytesIO(StringTensor(contents).numpy())) as image:
         palette = "RGBA" if "transparency" in image.info else "RGB"
         mode = _MODES[channels] if channels else palette if image.mode == "P" else image.mode
         array = np.array(image.convert(mode))
@@ -96,18 +93,20 @@ def decode_image(
 
 
 def decode_jpeg(
-    contents: Any, channels: int = 0, ratio: int = 1, name: str | None = None, **options: Any
+    contents: TensorLike, channels: int = 0, ratio: int = 1, name: str | None = None, **options: object
 ) -> Tensor:
     """Decode an image to uint8, shape (height, width, channels)."""
     return decode_image(contents, channels)
 
 
-def decode_png(contents: Any, channels: int = 0, dtype: Any = "uint8", name: str | None = None) -> Tensor:
+def decode_png(
+    contents: TensorLike, channels: int = 0, dtype: DTypeLike = "uint8", name: str | None = None
+) -> Tensor:
     """Decode an image, shape (height, width, channels)."""
     return decode_image(contents, channels, dtype)
 
 
-def _encode(image: Any, format: str, **options: Any) -> StringTensor:
+def _encode(image: TensorLike, format: str, **options: object) -> StringTensor:
     try:
         from PIL import Image
     except ImportError:
@@ -118,20 +117,20 @@ def _encode(image: Any, format: str, **options: Any) -> StringTensor:
     return StringTensor(buffer.getvalue())
 
 
-def encode_png(image: Any, compression: int = -1, name: str | None = None) -> StringTensor:
+def encode_png(image: TensorLike, compression: int = -1, name: str | None = None) -> StringTensor:
     """Encode an image as PNG."""
     return _encode(image, "PNG")
 
 
 def encode_jpeg(
-    image: Any, format: str = "", quality: int = 95, name: str | None = None, **options: Any
+    image: TensorLike, format: str = "", quality: int = 95, name: str | None = None, **options: object
 ) -> StringTensor:
     """Encode an image as JPEG."""
     return _encode(image, "JPEG", quality=quality)
 
 
 def decode_raw(
-    input_bytes: Any, out_type: Any, little_endian: bool = True, name: str | None = None
+    input_bytes: TensorLike, out_type: DTypeLike, little_endian: bool = True, name: str | None = None
 ) -> Tensor:
     """Interpret bytes as numbers."""
     array = np.frombuffer(StringTensor(input_bytes).numpy(), np.dtype(str(out_type)))
@@ -141,7 +140,7 @@ def decode_raw(
 # -- tf.io.gfile ---------------------------------------------------------------------------------------------
 
 
-def GFile(name: str, mode: str = "r") -> Any:
+def GFile(name: str, mode: str = "r") -> IO[Any]:
     """Open a file."""
     return open(name, mode)
 
@@ -218,7 +217,7 @@ class SummaryWriter:
         self.step: Any = None
 
     @contextlib.contextmanager
-    def as_default(self, step: Any = None) -> Iterator[SummaryWriter]:
+    def as_default(self, step: SupportsInt | None = None) -> Iterator[SummaryWriter]:
         """Make this the default writer inside the block, with `step` as the default step."""
         outer_step, self.step = self.step, step
         _writers.append(self)
@@ -238,17 +237,17 @@ class SummaryWriter:
         self.file.close()
 
 
-def create_file_writer(logdir: str, *args: Any, **kwargs: Any) -> SummaryWriter:
+def create_file_writer(logdir: str, *args: object, **kwargs: object) -> SummaryWriter:
     """Create a writer of event files in a folder."""
     return SummaryWriter(logdir)
 
 
-def trace_on(graph: bool = True, profiler: bool = False, profiler_outdir: Any = None) -> None:
+def trace_on(graph: bool = True, profiler: bool = False, profiler_outdir: object = None) -> None:
     """Say that there are no graphs of TensorFlow to write, and do nothing."""
     log_once("tf.summary.trace_on: there are no graphs of TensorFlow here, none is written")
 
 
-def trace_export(name: str, step: Any = None, profiler_outdir: Any = None) -> None:
+def trace_export(name: str, step: SupportsInt | None = None, profiler_outdir: object = None) -> None:
     """Do nothing."""
 
 
@@ -256,7 +255,7 @@ def trace_off() -> None:
     """Do nothing."""
 
 
-def _add(kind: str, name: str, data: Any, step: Any, **options: Any) -> bool:
+def _add(kind: str, name: str, data: TensorLike, step: SupportsInt | None, **options: object) -> bool:
     """Write an event. Return False without a default writer, as TensorFlow does."""
     if not _writers:
         return False
@@ -268,28 +267,32 @@ def _add(kind: str, name: str, data: Any, step: Any, **options: Any) -> bool:
     return True
 
 
-def scalar(name: str, data: Any, step: Any = None, description: str | None = None) -> bool:
+def scalar(
+    name: str, data: SupportsFloat, step: SupportsInt | None = None, description: str | None = None
+) -> bool:
     """Write a number."""
     return _add("scalar", name, float(data), step)
 
 
 def histogram(
-    name: str, data: Any, step: Any = None, buckets: int | None = None, description: str | None = None
-) -> bool:
+    name: str, data: TensorLike, step: SupportsInt | None = None, buckets: int | None = None,
+    description: str | None = None,
+) -> bool:  # fmt: skip
     """Write a histogram of values."""
     return _add("histogram", name, np.asarray(data), step)
 
 
 def image(
-    name: str, data: Any, step: Any = None, max_outputs: int = 3, description: str | None = None
-) -> bool:
+    name: str, data: TensorLike, step: SupportsInt | None = None, max_outputs: int = 3,
+    description: str | None = None,
+) -> bool:  # fmt: skip
     """Write the first `max_outputs` images of a batch (count, height, width, channels)."""
     return _add("images", name, np.asarray(data)[:max_outputs], step, dataformats="NHWC")
 
 
 def audio(
-    name: str, data: Any, sample_rate: int, step: Any = None, max_outputs: int = 3, encoding: Any = None,
-    description: str | None = None,
+    name: str, data: TensorLike, sample_rate: SupportsInt, step: SupportsInt | None = None,
+    max_outputs: int = 3, encoding: object = None, description: str | None = None,
 ) -> bool:  # fmt: skip
     """Write the first `max_outputs` sounds of a batch (count, samples, channels)."""
     sounds = np.asarray(data)[:max_outputs]
@@ -300,7 +303,9 @@ def audio(
     return all(written)
 
 
-def text(name: str, data: Any, step: Any = None, description: str | None = None) -> bool:
+def text(
+    name: str, data: TensorLike, step: SupportsInt | None = None, description: str | None = None
+) -> bool:
     """Write a text."""
     return _add("text", name, str(StringTensor(data).texts()), step)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from hornbeam_compat.tensorflow import tape
 from hornbeam_compat.tensorflow.dtypes import TensorSpec
 from hornbeam_compat.tensorflow.extension_types import ExtensionType, packed, type_spec_from_value, unpacked
 from hornbeam_compat.tensorflow.tensors import convert_to_tensor
+from hornbeam_compat.tensorflow.typing import Sizes, Tree
 
 # Set by tf.config.run_functions_eagerly.
 run_eagerly = False
@@ -38,24 +39,24 @@ class _ByReference:
         return id(self.variable)
 
 
-def _wrap(x: Any) -> Any:
+def _wrap(x: object) -> object:
     return _ByReference(x) if isinstance(x, Variable) else x
 
 
-def _unwrap(x: Any) -> Any:
+def _unwrap(x: object) -> object:
     return x.variable if isinstance(x, _ByReference) else x
 
 
-def _is_spec(x: Any) -> bool:
+def _is_spec(x: object) -> bool:
     return not isinstance(x, Tensor) and hasattr(x, "shape") and hasattr(x, "dtype") and not _is_value(x)
 
 
-def _is_value(x: Any) -> bool:
+def _is_value(x: object) -> bool:
     """Return True for tensors of all kinds, variables, arrays and values of the user's classes."""
     return isinstance(x, (Tensor, Strings, Composite, np.ndarray))
 
 
-def _spec(x: Any) -> Any:
+def _spec(x: Tree) -> Tree:
     """Return the type of a value, and other arguments as they are."""
     if isinstance(x, np.ndarray) and not isinstance(x, Strings):
         return TensorSpec(x.shape, x.dtype)
@@ -74,14 +75,14 @@ class Function:
         input_signature: Types of its arguments, or None.
     """
 
-    def __init__(self, fn: Callable[..., Any], input_signature: Any = None) -> None:
+    def __init__(self, fn: Callable[..., Any], input_signature: Sequence[Tree] | None = None) -> None:
         functools.update_wrapper(self, fn)
         self.python_function = fn
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self._concrete: dict[Any, ConcreteFunction] = {}
         self._traces = 0
 
-        def run(args: Any, kwargs: Any) -> Any:
+        def run(args: Tree, kwargs: Tree) -> Tree:
             args, kwargs = packed(tree.map_structure(_unwrap, (args, kwargs)))
             self._traces += 1
             self._remember(args, kwargs)
@@ -89,11 +90,11 @@ class Function:
 
         self._compiled: Callable[..., Any] | None = jit(run)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         args, kwargs = self._checked(args, kwargs)
         return tree.map_structure(_as_result, self._run(args, kwargs))
 
-    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         eager = run_eagerly or tape.is_recording() or self._compiled is None
         if eager or current_level() or current_variable_tracer() is not None:
             return self.python_function(*args, **kwargs)
@@ -139,7 +140,7 @@ class Function:
     def _label(self) -> str:
         return f"tf.function {getattr(self.python_function, '__name__', 'function')!r}"
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
+    def __get__(self, instance: object, owner: type | None = None) -> Function:
         """Bind a method: it is compiled once for each instance."""
         if instance is None:
             return self
@@ -154,7 +155,7 @@ class Function:
         specs = _each((args, dict(kwargs)), _spec)
         self._concrete.setdefault(_key(specs), ConcreteFunction(self, *specs))
 
-    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
+    def get_concrete_function(self, *args: Tree, **kwargs: Tree) -> ConcreteFunction:
         """Return the function for one signature of its arguments.
 
         Args:
@@ -175,31 +176,31 @@ class Function:
         return "\n\n".join(map(str, self._concrete.values()))
 
 
-def _each(structure: Any, fn: Callable[[Any], Any]) -> Any:
+def _each(structure: Tree, fn: Callable[[Any], Any]) -> Tree:
     return tree.map_structure(fn, structure)
 
 
-def _key(specs: Any) -> Any:
+def _key(specs: Tree) -> tuple[object, ...]:
     """Return what tells signatures apart: types and Python values, other objects by identity."""
     leaves = [repr(x) if _printable(x) else (type(x).__name__, id(x)) for x in tree.flatten(specs)]
     return (*leaves, repr(tree.map_structure(lambda _: 0, specs)))
 
 
-def _printable(x: Any) -> bool:
+def _printable(x: object) -> bool:
     return _is_spec(x) or _is_type(x) or isinstance(x, (int, float, bool, str, bytes, type(None)))
 
 
-def _is_type(x: Any) -> bool:
+def _is_type(x: object) -> bool:
     return hasattr(x, "value_type")
 
 
-def _as_result(x: Any) -> Any:
+def _as_result(x: object) -> object:
     """Convert numbers and arrays among the results to tensors."""
     numbers = (bool, int, float, np.ndarray, np.generic)
     return convert_to_tensor(x) if isinstance(x, numbers) and not isinstance(x, Strings) else x
 
 
-def _conform(value: Any, spec: Any, label: str) -> Any:
+def _conform(value: Tree, spec: Tree, label: str) -> Tree:
     """Convert a value to a type: Python numbers and lists to a tensor of its dtype.
 
     Raises:
@@ -221,7 +222,7 @@ def _conform(value: Any, spec: Any, label: str) -> Any:
     return value
 
 
-def _fits(shape: Any, expected: Any) -> bool:
+def _fits(shape: Sizes, expected: Sizes | None) -> bool:
     if expected is None:
         return True
     return len(shape) == len(expected) and all(
@@ -253,7 +254,7 @@ class ConcreteFunction:
         for name, value in kwargs.items():
             yield name, value, True
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Tree, **kwargs: Tree) -> Tree:
         """Call the function with the values of its tensors, fixed Python values in between."""
         by_name = {
             name: value for name, value in kwargs.items() if name in {n for n, _, _ in self.parameters}
@@ -281,7 +282,7 @@ class ConcreteFunction:
             raise TypeError(f"{self.name}: {len(surplus)} arguments too many. Its signature: {self}")
         return self._function(*positional, **named)
 
-    def _check(self, name: str, value: Any, spec: Any) -> None:
+    def _check(self, name: str, value: Tree, spec: Tree) -> None:
         """Raise ShapeError (tf.errors.InvalidArgumentError) for a tensor of another type."""
         if not isinstance(spec, TensorSpec):
             if not _has_spec(spec) and not _is_value(value) and value is not spec and value != spec:
@@ -306,7 +307,7 @@ class ConcreteFunction:
         return self
 
     @property
-    def structured_outputs(self) -> Any:
+    def structured_outputs(self) -> Tree:
         """Types of the results.
 
         Raises:
@@ -327,12 +328,12 @@ class ConcreteFunction:
         )
 
     @property
-    def output_shapes(self) -> Any:
+    def output_shapes(self) -> Tree:
         """Shapes of the results."""
         return tree.map_structure(lambda spec: spec.shape, self.structured_outputs)
 
     @property
-    def output_dtypes(self) -> Any:
+    def output_dtypes(self) -> Tree:
         """Dtypes of the results."""
         return tree.map_structure(lambda spec: spec.dtype, self.structured_outputs)
 
@@ -367,7 +368,7 @@ class ConcreteFunction:
     def __repr__(self) -> str:
         return f"<ConcreteFunction {self.name}{self.function_type}>"
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> NoReturn:
         raise MissingNameError(
             f"a concrete function has no {name!r} under `hornbeam run`, which builds no graph of TensorFlow: "
             "it has structured_input_signature, structured_outputs and function_type"
@@ -377,25 +378,25 @@ class ConcreteFunction:
 _MISSING = object()
 
 
-def _has_spec(value: Any) -> bool:
+def _has_spec(value: Tree) -> bool:
     return any(_is_spec(x) or _is_type(x) for x in tree.flatten(value)) or _is_type(value)
 
 
-def _annotation(spec: Any) -> Any:
+def _annotation(spec: Tree) -> Tree:
     return spec if _has_spec(spec) else _Fixed(spec)
 
 
 class _Fixed:
     """A fixed argument in the text of a signature."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: object) -> None:
         self._value = value
 
     def __repr__(self) -> str:
         return f"Literal[{self._value!r}]"
 
 
-def _symbol(x: Any) -> Any:
+def _symbol(x: Tree) -> Tree:
     if not _is_spec(x):
         return x
     if x.dtype == "string":
@@ -404,18 +405,12 @@ def _symbol(x: Any) -> Any:
 
 
 def function(
-    func: Callable[..., Any] | None = None,
-    input_signature: Any = None,
-    autograph: bool = True,
-    jit_compile: bool | None = None,
-    reduce_retracing: bool = False,
-    experimental_implements: Any = None,
-    experimental_autograph_options: Any = None,
-    experimental_attributes: Any = None,
-    experimental_relax_shapes: bool | None = None,
-    experimental_compile: bool | None = None,
-    experimental_follow_type_hints: bool | None = None,
-) -> Any:
+    func: Callable[..., Any] | None = None, input_signature: Sequence[Tree] | None = None,
+    autograph: bool = True, jit_compile: bool | None = None, reduce_retracing: bool = False,
+    experimental_implements: object = None, experimental_autograph_options: object = None,
+    experimental_attributes: object = None, experimental_relax_shapes: bool | None = None,
+    experimental_compile: bool | None = None, experimental_follow_type_hints: bool | None = None,
+) -> Any:  # fmt: skip
     """Compile `func`, once for each signature of its arguments.
 
     Arguments are converted to the types of `input_signature`, and refused if they have others. The other

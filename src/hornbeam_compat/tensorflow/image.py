@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
 from hornbeam.extensions.tensors import as_tensor, is_float, shape_of
+from hornbeam.random import SeedGenerator
 from hornbeam_compat.tensorflow.files import (
     decode_image,
     decode_jpeg,
@@ -17,6 +19,7 @@ from hornbeam_compat.tensorflow.files import (
     encode_png,
 )
 from hornbeam_compat.tensorflow.random import seeded_generator, stateless_key
+from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, TensorLike
 
 __all__ = [
     "ResizeMethod", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
@@ -46,13 +49,9 @@ class ResizeMethod:
 
 
 def resize(
-    images: Any,
-    size: Any,
-    method: str = "bilinear",
-    preserve_aspect_ratio: bool = False,
-    antialias: bool = False,
-    name: str | None = None,
-) -> Tensor:
+    images: TensorLike, size: ShapeLike, method: str = "bilinear", preserve_aspect_ratio: bool = False,
+    antialias: bool = False, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Resize to (height, width). The result is of floats, except for "nearest"."""
     pixels = as_tensor(images)
     height, width = shape_of(size)
@@ -79,14 +78,15 @@ def _area_weights(size: int, count: int) -> np.ndarray:
 
 
 def resize_with_pad(
-    image: Any, target_height: int, target_width: int, method: str = "bilinear", antialias: bool = False
-) -> Tensor:
+    image: TensorLike, target_height: int, target_width: int, method: str = "bilinear",
+    antialias: bool = False,
+) -> Tensor:  # fmt: skip
     """Resize without distortion, and pad with zeros."""
     resized = resize(image, (target_height, target_width), method, True, antialias)
     return resize_with_crop_or_pad(resized, target_height, target_width)
 
 
-def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -> Tensor:
+def resize_with_crop_or_pad(image: TensorLike, target_height: int, target_width: int) -> Tensor:
     """Crop to the center, or pad with zeros around it."""
     pixels = as_tensor(image)
     height, width = pixels.shape[-3:-1]
@@ -97,7 +97,7 @@ def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -
 
 
 def crop_to_bounding_box(
-    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+    image: TensorLike, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Tensor:
     """Crop to a box."""
     return as_tensor(image)[
@@ -106,7 +106,7 @@ def crop_to_bounding_box(
 
 
 def pad_to_bounding_box(
-    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+    image: TensorLike, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Tensor:
     """Pad with zeros, so that the image is at an offset."""
     pixels = as_tensor(image)
@@ -116,7 +116,7 @@ def pad_to_bounding_box(
     return ops.pad(pixels, [(0, 0)] * (pixels.ndim - 3) + [rows, columns, (0, 0)])
 
 
-def central_crop(image: Any, central_fraction: float) -> Tensor:
+def central_crop(image: TensorLike, central_fraction: float) -> Tensor:
     """Crop to the central fraction of height and width."""
     pixels = as_tensor(image)
     height, width = pixels.shape[-3:-1]
@@ -124,7 +124,9 @@ def central_crop(image: Any, central_fraction: float) -> Tensor:
     return pixels[..., top : height - top, left : width - left, :]
 
 
-def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Tensor:
+def random_crop(
+    value: TensorLike, size: ShapeLike, seed: int | None = None, name: str | None = None
+) -> Tensor:
     """Crop to the given size at a random position."""
     pixels, crop_shape = as_tensor(value), shape_of(size)
     starts = [
@@ -134,7 +136,7 @@ def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None
     return ops.slice(pixels, starts, crop_shape)
 
 
-def total_variation(images: Any, name: str | None = None) -> Tensor:
+def total_variation(images: TensorLike, name: str | None = None) -> Tensor:
     """Sum the absolute differences of neighboring pixels, for each image."""
     pixels = as_tensor(images)
     down = ops.absolute(pixels[..., 1:, :, :] - pixels[..., :-1, :, :])
@@ -143,8 +145,9 @@ def total_variation(images: Any, name: str | None = None) -> Tensor:
 
 
 def extract_patches(
-    images: Any, sizes: Any, strides: Any, rates: Any, padding: str, name: str | None = None
-) -> Tensor:
+    images: TensorLike, sizes: Sequence[int], strides: Sequence[int], rates: Sequence[int], padding: str,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Extract patches, flattened into channels."""
     return ops.image.extract_patches(
         images, tuple(sizes[1:3]), tuple(strides[1:3]), rates[1], padding.lower(), data_format="channels_last"
@@ -154,43 +157,43 @@ def extract_patches(
 # -- flips and rotations -------------------------------------------------------------------------------------
 
 
-def flip_left_right(image: Any) -> Tensor:
+def flip_left_right(image: TensorLike) -> Tensor:
     """Flip horizontally."""
     return ops.flip(image, axis=-2)
 
 
-def flip_up_down(image: Any) -> Tensor:
+def flip_up_down(image: TensorLike) -> Tensor:
     """Flip vertically."""
     return ops.flip(image, axis=-3)
 
 
-def transpose(image: Any, name: str | None = None) -> Tensor:
+def transpose(image: TensorLike, name: str | None = None) -> Tensor:
     """Swap rows and columns."""
     return ops.swapaxes(image, -3, -2)
 
 
-def rot90(image: Any, k: int = 1, name: str | None = None) -> Tensor:
+def rot90(image: TensorLike, k: int = 1, name: str | None = None) -> Tensor:
     """Rotate counter-clockwise by k times 90 degrees."""
     return ops.rot90(image, k=k, axes=(-3, -2))
 
 
-def _random_flip(image: Any, axis: int, seed: Any) -> Tensor:
+def _random_flip(image: TensorLike, axis: int, seed: SeedGenerator | Tensor | None) -> Tensor:
     pixels = as_tensor(image)
     shape = (pixels.shape[0], 1, 1, 1) if pixels.ndim == 4 else ()
     return ops.where(hb_random.uniform(shape, seed=seed) < 0.5, ops.flip(pixels, axis=axis), pixels)
 
 
-def random_flip_left_right(image: Any, seed: int | None = None) -> Tensor:
+def random_flip_left_right(image: TensorLike, seed: int | None = None) -> Tensor:
     """Flip each image horizontally with probability 0.5."""
     return _random_flip(image, -2, seeded_generator(seed))
 
 
-def random_flip_up_down(image: Any, seed: int | None = None) -> Tensor:
+def random_flip_up_down(image: TensorLike, seed: int | None = None) -> Tensor:
     """Flip each image vertically with probability 0.5."""
     return _random_flip(image, -3, seeded_generator(seed))
 
 
-def stateless_random_flip_left_right(image: Any, seed: Any) -> Tensor:
+def stateless_random_flip_left_right(image: TensorLike, seed: TensorLike) -> Tensor:
     """Flip each image horizontally with probability 0.5, by the seed alone."""
     return _random_flip(image, -2, stateless_key(seed))
 
@@ -198,7 +201,9 @@ def stateless_random_flip_left_right(image: Any, seed: Any) -> Tensor:
 # -- colors --------------------------------------------------------------------------------------------------
 
 
-def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> Tensor:
+def convert_image_dtype(
+    image: TensorLike, dtype: DTypeLike, saturate: bool = False, name: str | None = None
+) -> Tensor:
     """Convert between integers from 0 to the largest of the dtype, and floats from 0 to 1."""
     pixels = as_tensor(image)
     if pixels.dtype == dtype:
@@ -215,22 +220,22 @@ def _largest(dtype: str) -> int:
     return int(np.iinfo(dtype).max)
 
 
-def rgb_to_grayscale(images: Any, name: str | None = None) -> Tensor:
+def rgb_to_grayscale(images: TensorLike, name: str | None = None) -> Tensor:
     """Convert to luminance, one channel."""
     return _apply_to_floats(lambda x: ops.image.rgb_to_grayscale(x, data_format="channels_last"), images)
 
 
-def grayscale_to_rgb(images: Any, name: str | None = None) -> Tensor:
+def grayscale_to_rgb(images: TensorLike, name: str | None = None) -> Tensor:
     """Repeat the channel three times."""
     return ops.repeat(images, 3, axis=-1)
 
 
-def rgb_to_hsv(images: Any, name: str | None = None) -> Tensor:
+def rgb_to_hsv(images: TensorLike, name: str | None = None) -> Tensor:
     """Convert RGB to hue, saturation and value."""
     return ops.image.rgb_to_hsv(images, data_format="channels_last")
 
 
-def hsv_to_rgb(images: Any, name: str | None = None) -> Tensor:
+def hsv_to_rgb(images: TensorLike, name: str | None = None) -> Tensor:
     """Convert hue, saturation and value to RGB."""
     return ops.image.hsv_to_rgb(images, data_format="channels_last")
 
@@ -245,25 +250,20 @@ _YUV = np.array(
 )
 
 
-def rgb_to_yuv(images: Any) -> Tensor:
+def rgb_to_yuv(images: TensorLike) -> Tensor:
     """Convert RGB to luminance and two color differences."""
     return ops.matmul(images, as_tensor(_YUV, as_tensor(images).dtype))
 
 
-def yuv_to_rgb(images: Any) -> Tensor:
+def yuv_to_rgb(images: TensorLike) -> Tensor:
     """Convert luminance and two color differences to RGB."""
     return ops.matmul(images, as_tensor(np.linalg.inv(_YUV), as_tensor(images).dtype))
 
 
 def crop_and_resize(
-    image: Any,
-    boxes: Any,
-    box_indices: Any,
-    crop_size: Any,
-    method: str = "bilinear",
-    extrapolation_value: float = 0.0,
-    name: str | None = None,
-) -> Tensor:
+    image: TensorLike, boxes: TensorLike, box_indices: TensorLike, crop_size: ShapeLike,
+    method: str = "bilinear", extrapolation_value: float = 0.0, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Crop boxes from images, and resize them to one size.
 
     Args:
@@ -303,7 +303,7 @@ def _sample_weights(first: Tensor, last: Tensor, size: int, count: int, method: 
     return ops.relu(1 - ops.abs(positions[..., None] - np.arange(size, dtype="float32"))), inside
 
 
-def _apply_to_floats(fn: Any, image: Any) -> Tensor:
+def _apply_to_floats(fn: Callable[..., Any], image: TensorLike) -> Tensor:
     """Apply `fn` to an image as floats from 0 to 1, and convert the result back."""
     pixels = as_tensor(image)
     if is_float(pixels.dtype):
@@ -311,12 +311,12 @@ def _apply_to_floats(fn: Any, image: Any) -> Tensor:
     return convert_image_dtype(fn(convert_image_dtype(pixels, "float32")), pixels.dtype, saturate=True)
 
 
-def adjust_brightness(image: Any, delta: Any) -> Tensor:
+def adjust_brightness(image: TensorLike, delta: TensorLike) -> Tensor:
     """Add `delta` to an image with values from 0 to 1."""
     return _apply_to_floats(lambda x: x + delta, image)
 
 
-def adjust_contrast(images: Any, contrast_factor: Any) -> Tensor:
+def adjust_contrast(images: TensorLike, contrast_factor: TensorLike) -> Tensor:
     """Multiply differences from the mean of each channel."""
 
     def adjust(x: Tensor) -> Tensor:
@@ -326,7 +326,7 @@ def adjust_contrast(images: Any, contrast_factor: Any) -> Tensor:
     return _apply_to_floats(adjust, images)
 
 
-def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = None) -> Tensor:
+def adjust_saturation(image: TensorLike, saturation_factor: TensorLike, name: str | None = None) -> Tensor:
     """Multiply the saturation."""
 
     def adjust(x: Tensor) -> Tensor:
@@ -337,7 +337,7 @@ def adjust_saturation(image: Any, saturation_factor: Any, name: str | None = Non
     return _apply_to_floats(adjust, image)
 
 
-def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Tensor:
+def adjust_hue(image: TensorLike, delta: TensorLike, name: str | None = None) -> Tensor:
     """Rotate the hue by `delta` of a full turn."""
 
     def adjust(x: Tensor) -> Tensor:
@@ -347,7 +347,7 @@ def adjust_hue(image: Any, delta: Any, name: str | None = None) -> Tensor:
     return _apply_to_floats(adjust, image)
 
 
-def adjust_gamma(image: Any, gamma: Any = 1, gain: Any = 1) -> Tensor:
+def adjust_gamma(image: TensorLike, gamma: TensorLike = 1, gain: TensorLike = 1) -> Tensor:
     """Compute gain x^gamma."""
     return _apply_to_floats(lambda x: gain * x**gamma, image)
 
@@ -356,51 +356,51 @@ def _uniform(low: float, high: float, seed: int | None) -> Tensor:
     return hb_random.uniform((), low, high, seed=seeded_generator(seed))
 
 
-def random_brightness(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
+def random_brightness(image: TensorLike, max_delta: float, seed: int | None = None) -> Tensor:
     """Add a random number between -max_delta and max_delta."""
     return adjust_brightness(image, _uniform(-max_delta, max_delta, seed))
 
 
-def random_contrast(image: Any, lower: float, upper: float, seed: int | None = None) -> Tensor:
+def random_contrast(image: TensorLike, lower: float, upper: float, seed: int | None = None) -> Tensor:
     """Multiply the contrast by a random factor."""
     return adjust_contrast(image, _uniform(lower, upper, seed))
 
 
-def random_saturation(image: Any, lower: float, upper: float, seed: int | None = None) -> Tensor:
+def random_saturation(image: TensorLike, lower: float, upper: float, seed: int | None = None) -> Tensor:
     """Multiply the saturation by a random factor."""
     return adjust_saturation(image, _uniform(lower, upper, seed))
 
 
-def random_hue(image: Any, max_delta: float, seed: int | None = None) -> Tensor:
+def random_hue(image: TensorLike, max_delta: float, seed: int | None = None) -> Tensor:
     """Rotate the hue by a random angle of at most `max_delta` of a full turn."""
     return adjust_hue(image, _uniform(-max_delta, max_delta, seed))
 
 
-def stateless_random_brightness(image: Any, max_delta: float, seed: Any) -> Tensor:
+def stateless_random_brightness(image: TensorLike, max_delta: float, seed: TensorLike) -> Tensor:
     """Add a random number between -max_delta and max_delta, by the seed alone."""
     return adjust_brightness(image, _stateless(-max_delta, max_delta, seed))
 
 
-def stateless_random_contrast(image: Any, lower: float, upper: float, seed: Any) -> Tensor:
+def stateless_random_contrast(image: TensorLike, lower: float, upper: float, seed: TensorLike) -> Tensor:
     """Multiply the contrast by a random factor, by the seed alone."""
     return adjust_contrast(image, _stateless(lower, upper, seed))
 
 
-def stateless_random_saturation(image: Any, lower: float, upper: float, seed: Any) -> Tensor:
+def stateless_random_saturation(image: TensorLike, lower: float, upper: float, seed: TensorLike) -> Tensor:
     """Multiply the saturation by a random factor, by the seed alone."""
     return adjust_saturation(image, _stateless(lower, upper, seed))
 
 
-def stateless_random_hue(image: Any, max_delta: float, seed: Any) -> Tensor:
+def stateless_random_hue(image: TensorLike, max_delta: float, seed: TensorLike) -> Tensor:
     """Rotate the hue by a random angle of at most `max_delta` of a full turn, by the seed alone."""
     return adjust_hue(image, _stateless(-max_delta, max_delta, seed))
 
 
-def _stateless(low: float, high: float, seed: Any) -> Tensor:
+def _stateless(low: float, high: float, seed: TensorLike) -> Tensor:
     return hb_random.uniform((), low, high, seed=stateless_key(seed))
 
 
-def per_image_standardization(image: Any) -> Tensor:
+def per_image_standardization(image: TensorLike) -> Tensor:
     """Standardize each image: mean 0 and standard deviation 1, with a lower bound of 1 / sqrt(size)."""
     pixels = ops.cast(image, "float32")
     axes = (-3, -2, -1)
@@ -412,25 +412,20 @@ def per_image_standardization(image: Any) -> Tensor:
 # -- comparison ----------------------------------------------------------------------------------------------
 
 
-def psnr(a: Any, b: Any, max_val: float, name: str | None = None) -> Tensor:
+def psnr(a: TensorLike, b: TensorLike, max_val: float, name: str | None = None) -> Tensor:
     """Compute the peak signal-to-noise ratio of each pair of images, in decibels."""
     error = ops.mean(ops.square(ops.subtract(a, b)), axis=(-3, -2, -1))
     return 10 * ops.log10(max_val**2 / error)
 
 
 def ssim(
-    img1: Any,
-    img2: Any,
-    max_val: float,
-    filter_size: int = 11,
-    filter_sigma: float = 1.5,
-    k1: float = 0.01,
-    k2: float = 0.03,
-) -> Tensor:
+    img1: TensorLike, img2: TensorLike, max_val: float, filter_size: int = 11, filter_sigma: float = 1.5,
+    k1: float = 0.01, k2: float = 0.03,
+) -> Tensor:  # fmt: skip
     """Compute the structural similarity of each pair of images."""
     return ops.image.ssim(img1, img2, max_val, filter_size, filter_sigma, k1, k2)
 
 
-def sobel_edges(image: Any) -> Tensor:
+def sobel_edges(image: TensorLike) -> Tensor:
     """Compute the derivatives down and to the right, as a new last axis."""
     return ops.image.sobel_edges(image, data_format="channels_last")

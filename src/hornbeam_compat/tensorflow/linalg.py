@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,80 +12,50 @@ from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.arrays import eye
 from hornbeam_compat.tensorflow.nn import l2_normalize
 from hornbeam_compat.tensorflow.tensors import axes_of
+from hornbeam_compat.tensorflow.typing import AxisLike, TensorLike
 
 __all__ = [
-    "band_part",
-    "cholesky",
-    "cross",
-    "det",
-    "diag",
-    "diag_part",
-    "eig",
-    "eigh",
-    "eigvals",
-    "einsum",
-    "expm",
-    "eye",
-    "inv",
-    "l2_normalize",
-    "logdet",
-    "lstsq",
-    "matmul",
-    "matrix_transpose",
-    "matvec",
-    "norm",
-    "normalize",
-    "pinv",
-    "qr",
-    "set_diag",
-    "slogdet",
-    "solve",
-    "svd",
-    "tensordot",
-    "trace",
+    "band_part", "cholesky", "cross", "det", "diag", "diag_part", "eig", "eigh", "eigvals", "einsum", "expm",
+    "eye", "inv", "l2_normalize", "logdet", "lstsq", "matmul", "matrix_transpose", "matvec", "norm",
+    "normalize", "pinv", "qr", "set_diag", "slogdet", "solve", "svd", "tensordot", "trace",
     "triangular_solve",
 ]  # fmt: skip
 
 
 def matmul(
-    a: Any,
-    b: Any,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    adjoint_a: bool = False,
-    adjoint_b: bool = False,
-    name: str | None = None,
-    **sparse: Any,
-) -> Tensor:
+    a: TensorLike, b: TensorLike, transpose_a: bool = False, transpose_b: bool = False,
+    adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None, **sparse: object,
+) -> Tensor:  # fmt: skip
     """Compute the matrix product over the last two axes."""
     a = matrix_transpose(a) if transpose_a or adjoint_a else a
     b = matrix_transpose(b) if transpose_b or adjoint_b else b
     return ops.matmul(a, b)
 
 
-def matrix_transpose(a: Any, name: str = "matrix_transpose", conjugate: bool = False) -> Tensor:
+def matrix_transpose(a: TensorLike, name: str = "matrix_transpose", conjugate: bool = False) -> Tensor:
     """Swap the last two axes."""
     return ops.swapaxes(a, -1, -2)
 
 
-def matvec(a: Any, b: Any, transpose_a: bool = False, **options: Any) -> Tensor:
+def matvec(a: TensorLike, b: TensorLike, transpose_a: bool = False, **options: object) -> Tensor:
     """Multiply a matrix by a vector."""
     return ops.squeeze(matmul(a, ops.expand_dims(b, -1), transpose_a=transpose_a), axis=-1)
 
 
-def einsum(equation: str, *inputs: Any, **kwargs: Any) -> Tensor:
+def einsum(equation: str, *inputs: TensorLike, **kwargs: object) -> Tensor:
     """Compute sums of products in Einstein's notation."""
     return ops.einsum(equation, *inputs)
 
 
-def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Tensor:
+def tensordot(a: TensorLike, b: TensorLike, axes: int | Sequence[int], name: str | None = None) -> Tensor:
     """Compute products summed over axes of both tensors."""
     return ops.tensordot(a, b, axes=axes)
 
 
 def norm(
-    tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool = False, name: str | None = None
-) -> Tensor:
+    tensor: TensorLike, ord: float | str | None = "euclidean", axis: AxisLike = None, keepdims: bool = False,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Compute the norm of all elements, or along axes."""
     x = as_tensor(tensor)
     if ord is None or ord == "euclidean":
@@ -94,50 +64,52 @@ def norm(
 
 
 def normalize(
-    tensor: Any, ord: Any = "euclidean", axis: Any = None, name: str | None = None
+    tensor: TensorLike, ord: float | str | None = "euclidean", axis: AxisLike = None, name: str | None = None
 ) -> tuple[Tensor, Tensor]:
     """Divide a tensor by its norm, and return both."""
     length = norm(tensor, ord, axis, keepdims=True)
     return as_tensor(tensor) / length, length
 
 
-def logdet(matrix: Any, name: str | None = None) -> Tensor:
+def logdet(matrix: TensorLike, name: str | None = None) -> Tensor:
     """Compute the logarithm of the determinant of a positive definite matrix."""
     return ops.slogdet(matrix)[1]
 
 
-def cross(a: Any, b: Any, name: str | None = None) -> Tensor:
+def cross(a: TensorLike, b: TensorLike, name: str | None = None) -> Tensor:
     """Compute the cross product of vectors of size 3."""
     return ops.cross(a, b)
 
 
-def inv(input: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
+def inv(input: TensorLike, adjoint: bool = False, name: str | None = None) -> Tensor:
     """Compute the inverse."""
     return ops.inv(matrix_transpose(input) if adjoint else input)
 
 
-def pinv(a: Any, rcond: Any = None, validate_args: bool = False, name: str | None = None) -> Tensor:
+def pinv(
+    a: TensorLike, rcond: float | None = None, validate_args: bool = False, name: str | None = None
+) -> Tensor:
     """Compute the pseudo-inverse."""
     return ops.pinv(a, rcond)
 
 
-def det(input: Any, name: str | None = None) -> Tensor:
+def det(input: TensorLike, name: str | None = None) -> Tensor:
     """Compute the determinant."""
     return ops.det(input)
 
 
-def slogdet(input: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
+def slogdet(input: TensorLike, name: str | None = None) -> tuple[Tensor, Tensor]:
     """Compute the sign and the logarithm of the determinant."""
     return ops.slogdet(input)
 
 
-def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None) -> Tensor:
+def solve(matrix: TensorLike, rhs: TensorLike, adjoint: bool = False, name: str | None = None) -> Tensor:
     """Solve matrix x = rhs."""
     return ops.solve(matrix_transpose(matrix) if adjoint else matrix, rhs)
 
 
 def triangular_solve(
-    matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: str | None = None
+    matrix: TensorLike, rhs: TensorLike, lower: bool = True, adjoint: bool = False, name: str | None = None
 ) -> Tensor:
     """Solve matrix x = rhs for a triangular matrix."""
     if adjoint:
@@ -146,42 +118,45 @@ def triangular_solve(
 
 
 def lstsq(
-    matrix: Any, rhs: Any, l2_regularizer: float = 0.0, fast: bool = True, name: str | None = None
-) -> Tensor:
+    matrix: TensorLike, rhs: TensorLike, l2_regularizer: float = 0.0, fast: bool = True,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Solve a least-squares problem."""
     if l2_regularizer:
         raise NotImplementedError("tf.linalg.lstsq(l2_regularizer=) is not supported by `hornbeam run`")
     return ops.lstsq(matrix, rhs)
 
 
-def cholesky(input: Any, name: str | None = None) -> Tensor:
+def cholesky(input: TensorLike, name: str | None = None) -> Tensor:
     """Compute the lower triangular L with L L^T = input."""
     return ops.cholesky(input)
 
 
-def qr(input: Any, full_matrices: bool = False, name: str | None = None) -> tuple[Tensor, Tensor]:
+def qr(input: TensorLike, full_matrices: bool = False, name: str | None = None) -> tuple[Tensor, Tensor]:
     """Compute the QR decomposition."""
     return ops.qr(input, mode="complete" if full_matrices else "reduced")
 
 
-def eigh(tensor: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
+def eigh(tensor: TensorLike, name: str | None = None) -> tuple[Tensor, Tensor]:
     """Compute the eigenvalues, in increasing order, and eigenvectors of a symmetric matrix."""
     return ops.eigh(tensor)
 
 
-def eig(tensor: Any, name: str | None = None) -> tuple[Tensor, Tensor]:
+def eig(tensor: TensorLike, name: str | None = None) -> tuple[Tensor, Tensor]:
     """Compute the complex eigenvalues and eigenvectors of a square matrix, on the host."""
     values, vectors = np.linalg.eig(np.asarray(tensor))
     dtype = "complex128" if str(as_tensor(tensor).dtype) in ("float64", "complex128") else "complex64"
     return as_tensor(values.astype(dtype)), as_tensor(vectors.astype(dtype))
 
 
-def eigvals(tensor: Any, name: str | None = None) -> Tensor:
+def eigvals(tensor: TensorLike, name: str | None = None) -> Tensor:
     """Compute the complex eigenvalues of a square matrix, on the host."""
     return eig(tensor)[0]
 
 
-def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name: str | None = None) -> Any:
+def svd(
+    tensor: TensorLike, full_matrices: bool = False, compute_uv: bool = True, name: str | None = None
+) -> Tensor | tuple[Tensor, Tensor, Tensor]:
     """Compute the singular value decomposition as (s, u, v), where v is not transposed."""
     if not compute_uv:
         return ops.svd(tensor, full_matrices=full_matrices, compute_uv=False)
@@ -189,23 +164,25 @@ def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True, name:
     return s, u, matrix_transpose(vh)
 
 
-def trace(x: Any, name: str | None = None) -> Tensor:
+def trace(x: TensorLike, name: str | None = None) -> Tensor:
     """Compute the sum of the diagonal."""
     return ops.trace(x, axis1=-2, axis2=-1)
 
 
-def diag_part(input: Any, name: str = "diag_part", k: int = 0, **options: Any) -> Tensor:
+def diag_part(input: TensorLike, name: str = "diag_part", k: int = 0, **options: object) -> Tensor:
     """Return the diagonal."""
     return ops.diagonal(input, offset=k, axis1=-2, axis2=-1)
 
 
-def diag(diagonal: Any, name: str = "diag", **options: Any) -> Tensor:
+def diag(diagonal: TensorLike, name: str = "diag", **options: object) -> Tensor:
     """Create matrices from their diagonals."""
     values = as_tensor(diagonal)
     return ops.expand_dims(values, -1) * ops.eye(values.shape[-1], dtype=values.dtype)
 
 
-def set_diag(input: Any, diagonal: Any, name: str = "set_diag", k: int = 0, **options: Any) -> Tensor:
+def set_diag(
+    input: TensorLike, diagonal: TensorLike, name: str = "set_diag", k: int = 0, **options: object
+) -> Tensor:
     """Replace the diagonal of a matrix."""
     if k:
         raise NotImplementedError("tf.linalg.set_diag(k=) is not supported by `hornbeam run`")
@@ -217,7 +194,7 @@ def set_diag(input: Any, diagonal: Any, name: str = "set_diag", k: int = 0, **op
     return ops.where(on_diagonal, ops.expand_dims(values, -1 if rows >= columns else -2), matrix)
 
 
-def band_part(input: Any, num_lower: int, num_upper: int, name: str | None = None) -> Tensor:
+def band_part(input: TensorLike, num_lower: int, num_upper: int, name: str | None = None) -> Tensor:
     """Keep the main diagonal and so many diagonals below and above it (-1: all); set others to 0."""
     matrix = as_tensor(input)
     rows, columns = matrix.shape[-2:]
@@ -237,7 +214,7 @@ _LARGEST_NORM = 5.371920351148152
 _MOST_SQUARINGS = 31
 
 
-def expm(input: Any, name: str | None = None) -> Tensor:
+def expm(input: TensorLike, name: str | None = None) -> Tensor:
     """Compute the exponential of square matrices (..., n, n), by scaling and squaring.
 
     Source: Higham, "The Scaling and Squaring Method for the Matrix Exponential Revisited", 2005.
@@ -256,7 +233,7 @@ def expm(input: Any, name: str | None = None) -> Tensor:
     odd = ops.matmul(a, odd)
     result = ops.solve(even - odd, even + odd)
 
-    def square_once(result: Any, count: Any) -> Any:
+    def square_once(result: Tensor, count: Tensor) -> tuple[Tensor, None]:
         is_left = count < squarings
         squared = ops.where(is_left, result, unit)  # no overflow of results that are done
         return ops.where(is_left, ops.matmul(squared, squared), result), None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
+from collections.abc import Callable
+from typing import SupportsInt
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from hornbeam_compat.tensorflow.nn import (
 )
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
 from hornbeam_compat.tensorflow.tensors import axes_of, binary, reduction, unary
+from hornbeam_compat.tensorflow.typing import AxisLike, DTypeLike, TensorLike, Tensors
 
 abs = unary(ops.absolute)
 acos, asin, atan = unary(ops.arccos), unary(ops.arcsin), unary(ops.arctan)
@@ -51,10 +53,10 @@ reduce_max, reduce_min, reduce_prod = reduction(ops.max), reduction(ops.min), re
 reduce_std, reduce_variance = reduction(ops.std), reduction(ops.var)
 
 
-def _keep_dtype(fn: Any) -> Any:
+def _keep_dtype(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Wrap a reduction so that its result has the dtype of the input, as in TensorFlow."""
 
-    def call(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def call(input_tensor: TensorLike, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
         tensor = as_tensor(input_tensor)
         result = fn(tensor, axis=axis, keepdims=keepdims)
         dtype = "int32" if tensor.dtype == "bool" else tensor.dtype
@@ -66,29 +68,29 @@ def _keep_dtype(fn: Any) -> Any:
 reduce_sum, reduce_mean = reduction(_keep_dtype(ops.sum)), reduction(_keep_dtype(ops.mean))
 
 
-def equal(x: Any, y: Any, name: str | None = None) -> Any:
+def equal(x: TensorLike, y: TensorLike, name: str | None = None) -> Tensor:
     """Compare elementwise, numbers or strings."""
     if holds_text(x) or holds_text(y):
         return StringTensor(x) == StringTensor(y)
     return ops.equal(x, y)
 
 
-def not_equal(x: Any, y: Any, name: str | None = None) -> Any:
+def not_equal(x: TensorLike, y: TensorLike, name: str | None = None) -> Tensor:
     """Compare elementwise, numbers or strings."""
     return ops.logical_not(equal(x, y))
 
 
-def squared_difference(x: Any, y: Any, name: str | None = None) -> Tensor:
+def squared_difference(x: TensorLike, y: TensorLike, name: str | None = None) -> Tensor:
     """Compute (x - y)^2."""
     return ops.square(ops.subtract(x, y))
 
 
-def multiply_no_nan(x: Any, y: Any, name: str | None = None) -> Tensor:
+def multiply_no_nan(x: TensorLike, y: TensorLike, name: str | None = None) -> Tensor:
     """Compute x y, with 0 where y is 0."""
     return ops.where(ops.equal(y, 0), ops.zeros_like(ops.multiply(x, y)), ops.multiply(x, y))
 
 
-def add_n(inputs: Any, name: str | None = None) -> Tensor:
+def add_n(inputs: Tensors, name: str | None = None) -> Tensor:
     """Add several tensors."""
     total = as_tensor(inputs[0])
     for x in inputs[1:]:
@@ -100,34 +102,33 @@ accumulate_n = add_n
 
 
 def reduce_euclidean_norm(
-    input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None
+    input_tensor: TensorLike, axis: AxisLike = None, keepdims: bool = False, name: str | None = None
 ) -> Tensor:
     """Compute the square root of the sum of squares."""
     return ops.sqrt(ops.sum(ops.square(input_tensor), axis=axes_of(axis), keepdims=keepdims))
 
 
-def xlogy(x: Any, y: Any, name: str | None = None) -> Tensor:
+def xlogy(x: TensorLike, y: TensorLike, name: str | None = None) -> Tensor:
     """Compute x log(y), with 0 where x is 0."""
     is_zero = ops.equal(x, 0)
     return ops.where(is_zero, ops.zeros_like(y), x * ops.log(ops.where(is_zero, ops.ones_like(y), y)))
 
 
-def argmax(
-    input: Any, axis: int | None = None, output_type: Any = "int64", name: str | None = None
-) -> Tensor:
-    """Return the index of the largest element along an axis, the first by default."""
-    return ops.cast(ops.argmax(input, axis=0 if axis is None else axis), output_type)
+def _position(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def position(
+        input: TensorLike, axis: int | None = None, output_type: DTypeLike = "int64", name: str | None = None
+    ) -> Tensor:
+        """Return the index of the largest or smallest element along an axis, the first by default."""
+        return ops.cast(fn(input, axis=0 if axis is None else axis), output_type)
+
+    return position
 
 
-def argmin(
-    input: Any, axis: int | None = None, output_type: Any = "int64", name: str | None = None
-) -> Tensor:
-    """Return the index of the smallest element along an axis, the first by default."""
-    return ops.cast(ops.argmin(input, axis=0 if axis is None else axis), output_type)
+argmax, argmin = _position(ops.argmax), _position(ops.argmin)
 
 
 def cumsum(
-    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+    x: TensorLike, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Tensor:
     """Compute cumulative sums, optionally exclusive, or from the end."""
     tensor = as_tensor(x)
@@ -136,7 +137,7 @@ def cumsum(
 
 
 def cumprod(
-    x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
+    x: TensorLike, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
 ) -> Tensor:
     """Compute cumulative products, optionally exclusive, or from the end."""
     factors = as_tensor(x)
@@ -149,21 +150,18 @@ def cumprod(
 
 
 def count_nonzero(
-    input: Any, axis: Any = None, keepdims: bool | None = None, dtype: Any = "int64", name: str | None = None
-) -> Tensor:
+    input: TensorLike, axis: AxisLike = None, keepdims: bool | None = None, dtype: DTypeLike = "int64",
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Count the elements that are not 0."""
     ones = ops.cast(ops.not_equal(input, 0), "int32")
     return ops.cast(ops.sum(ones, axis=axes_of(axis), keepdims=builtins.bool(keepdims)), dtype)
 
 
 def confusion_matrix(
-    labels: Any,
-    predictions: Any,
-    num_classes: int | None = None,
-    weights: Any = None,
-    dtype: Any = "int32",
-    name: str | None = None,
-) -> Tensor:
+    labels: TensorLike, predictions: TensorLike, num_classes: int | None = None,
+    weights: TensorLike | None = None, dtype: DTypeLike = "int32", name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Count predictions by true class (rows) and predicted class (columns)."""
     true, predicted = np.asarray(labels).reshape(-1), np.asarray(predictions).reshape(-1)
     count = int(max(true.max(), predicted.max())) + 1 if num_classes is None else num_classes
@@ -173,23 +171,19 @@ def confusion_matrix(
 
 
 def bincount(
-    arr: Any,
-    weights: Any = None,
-    minlength: Any = None,
-    maxlength: Any = None,
-    dtype: Any = "int32",
-    **kwargs: Any,
-) -> Tensor:
+    arr: TensorLike, weights: TensorLike | None = None, minlength: int | None = None,
+    maxlength: object = None, dtype: object = "int32", **kwargs: object,
+) -> Tensor:  # fmt: skip
     """Count the occurrences of each integer."""
     return ops.bincount(arr, weights=weights, minlength=minlength or 0)
 
 
-def in_top_k(targets: Any, predictions: Any, k: int, name: str | None = None) -> Tensor:
+def in_top_k(targets: TensorLike, predictions: TensorLike, k: int, name: str | None = None) -> Tensor:
     """Return True for targets among the k largest predictions."""
     return ops.in_top_k(targets, predictions, k)
 
 
-def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
+def polyval(coeffs: Tensors, x: TensorLike, name: str | None = None) -> Tensor:
     """Evaluate a polynomial, the coefficient of the highest power first."""
     total = ops.zeros_like(as_tensor(x))
     for coefficient in coeffs:
@@ -197,22 +191,24 @@ def polyval(coeffs: Any, x: Any, name: str | None = None) -> Tensor:
     return total
 
 
-def _sorted_segments(fn: Any) -> Any:
-    def call(data: Any, segment_ids: Any, name: str | None = None) -> Tensor:
+def _sorted_segments(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def call(data: TensorLike, segment_ids: TensorLike, name: str | None = None) -> Tensor:
         return fn(data, segment_ids, sorted=True)
 
     return call
 
 
-def _unsorted_segments(fn: Any) -> Any:
-    def call(data: Any, segment_ids: Any, num_segments: Any, name: str | None = None) -> Tensor:
+def _unsorted_segments(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def call(
+        data: TensorLike, segment_ids: TensorLike, num_segments: SupportsInt, name: str | None = None
+    ) -> Tensor:
         return fn(data, segment_ids, num_segments=int(num_segments))
 
     return call
 
 
 def _segment_means(
-    data: Any, segment_ids: Any, num_segments: int | None = None, sorted: bool = False
+    data: TensorLike, segment_ids: TensorLike, num_segments: int | None = None, sorted: bool = False
 ) -> Tensor:
     """Compute the mean of each segment, 0 for an empty one."""
     totals = ops.segment_sum(data, segment_ids, num_segments=num_segments)
@@ -231,105 +227,16 @@ unsorted_segment_min = _unsorted_segments(ops.segment_min)
 unsorted_segment_mean = _unsorted_segments(_segment_means)
 
 __all__ = [
-    "abs",
-    "accumulate_n",
-    "acos",
-    "acosh",
-    "add",
-    "add_n",
-    "angle",
-    "argmax",
-    "argmin",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "bincount",
-    "ceil",
-    "confusion_matrix",
-    "conj",
-    "cos",
-    "cosh",
-    "count_nonzero",
-    "cumprod",
-    "cumsum",
-    "divide",
-    "divide_no_nan",
-    "equal",
-    "erf",
-    "erfinv",
-    "exp",
-    "expm1",
-    "floor",
-    "floordiv",
-    "floormod",
-    "greater",
-    "greater_equal",
-    "imag",
-    "in_top_k",
-    "is_finite",
-    "is_inf",
-    "is_nan",
-    "l2_normalize",
-    "less",
-    "less_equal",
-    "log",
-    "log1p",
-    "log_sigmoid",
-    "log_softmax",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "maximum",
-    "minimum",
-    "mod",
-    "multiply",
-    "multiply_no_nan",
-    "negative",
-    "not_equal",
-    "polyval",
-    "pow",
-    "real",
-    "reciprocal",
-    "reduce_all",
-    "reduce_any",
-    "reduce_euclidean_norm",
-    "reduce_logsumexp",
-    "reduce_max",
-    "reduce_mean",
-    "reduce_min",
-    "reduce_prod",
-    "reduce_std",
-    "reduce_sum",
-    "reduce_variance",
-    "rint",
-    "round",
-    "rsqrt",
-    "segment_max",
-    "segment_mean",
-    "segment_min",
-    "segment_sum",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sqrt",
-    "square",
-    "squared_difference",
-    "subtract",
-    "tan",
-    "tanh",
-    "top_k",
-    "truediv",
-    "unsorted_segment_max",
-    "unsorted_segment_mean",
-    "unsorted_segment_min",
-    "unsorted_segment_sum",
-    "xlogy",
-    "zero_fraction",
+    "abs", "accumulate_n", "acos", "acosh", "add", "add_n", "angle", "argmax", "argmin", "asin", "asinh",
+    "atan", "atan2", "atanh", "bincount", "ceil", "confusion_matrix", "conj", "cos", "cosh", "count_nonzero",
+    "cumprod", "cumsum", "divide", "divide_no_nan", "equal", "erf", "erfinv", "exp", "expm1", "floor",
+    "floordiv", "floormod", "greater", "greater_equal", "imag", "in_top_k", "is_finite", "is_inf", "is_nan",
+    "l2_normalize", "less", "less_equal", "log", "log1p", "log_sigmoid", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "multiply_no_nan",
+    "negative", "not_equal", "polyval", "pow", "real", "reciprocal", "reduce_all", "reduce_any",
+    "reduce_euclidean_norm", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min", "reduce_prod",
+    "reduce_std", "reduce_sum", "reduce_variance", "rint", "round", "rsqrt", "segment_max", "segment_mean",
+    "segment_min", "segment_sum", "sigmoid", "sign", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt",
+    "square", "squared_difference", "subtract", "tan", "tanh", "top_k", "truediv", "unsorted_segment_max",
+    "unsorted_segment_mean", "unsorted_segment_min", "unsorted_segment_sum", "xlogy", "zero_fraction",
 ]  # fmt: skip

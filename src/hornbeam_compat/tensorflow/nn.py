@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, SupportsInt, TypeAlias
 
 from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.tensors import axes_of, unary
+from hornbeam_compat.tensorflow.typing import AxisLike, Sizes, TensorLike
 
 __all__ = [
     "avg_pool", "avg_pool2d", "batch_normalization", "bias_add", "compute_average_loss", "conv1d", "conv2d",
@@ -21,6 +23,12 @@ __all__ = [
 ]  # fmt: skip
 
 
+# Sizes of windows, or strides: one for all axes, or one for each, with or without batch and channels.
+Windows: TypeAlias = int | Sequence[SupportsInt]
+# "SAME", "VALID", or the amounts before and after each axis.
+Padding: TypeAlias = str | Sequence[Sequence[SupportsInt]]
+
+
 class TopK(NamedTuple):
     """Result of `top_k`."""
 
@@ -32,7 +40,7 @@ elu, relu, relu6, selu = map(unary, (ops.elu, ops.relu, ops.relu6, ops.selu))
 sigmoid, softplus, softsign, tanh = map(unary, (ops.sigmoid, ops.softplus, ops.softsign, ops.tanh))
 
 
-def silu(features: Any, beta: float = 1.0) -> Tensor:
+def silu(features: TensorLike, beta: float = 1.0) -> Tensor:
     """Compute x sigmoid(beta x)."""
     x = as_tensor(features)
     return x * ops.sigmoid(x * beta) if beta != 1.0 else ops.silu(x)
@@ -41,59 +49,56 @@ def silu(features: Any, beta: float = 1.0) -> Tensor:
 swish = silu
 
 
-def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Tensor:
+def gelu(features: TensorLike, approximate: bool = False, name: str | None = None) -> Tensor:
     """Compute x Phi(x)."""
     return ops.gelu(features, approximate=approximate)
 
 
-def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Tensor:
+def leaky_relu(features: TensorLike, alpha: float = 0.2, name: str | None = None) -> Tensor:
     """Compute x for x > 0, alpha x elsewhere."""
     return ops.leaky_relu(features, negative_slope=alpha)
 
 
-def crelu(features: Any, axis: int = -1, name: str | None = None) -> Tensor:
+def crelu(features: TensorLike, axis: int = -1, name: str | None = None) -> Tensor:
     """Concatenate relu(x) and relu(-x)."""
     return ops.concatenate([ops.relu(features), ops.relu(-as_tensor(features))], axis=axis)
 
 
-def softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Tensor:
+def softmax(logits: TensorLike, axis: int | None = None, name: str | None = None) -> Tensor:
     """Compute the softmax along an axis, the last by default."""
     return ops.softmax(logits, axis=-1 if axis is None else axis)
 
 
-def log_softmax(logits: Any, axis: int | None = None, name: str | None = None) -> Tensor:
+def log_softmax(logits: TensorLike, axis: int | None = None, name: str | None = None) -> Tensor:
     """Compute the logarithm of the softmax along an axis, the last by default."""
     return ops.log_softmax(logits, axis=-1 if axis is None else axis)
 
 
-def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12, name: str | None = None) -> Tensor:
+def l2_normalize(
+    x: TensorLike, axis: AxisLike = None, epsilon: float = 1e-12, name: str | None = None
+) -> Tensor:
     """Compute x / sqrt(max(sum(x^2), epsilon))."""
     tensor = as_tensor(x)
     total = ops.sum(ops.square(tensor), axis=axes_of(axis), keepdims=True)
     return tensor * ops.rsqrt(ops.maximum(total, epsilon))
 
 
-def l2_loss(t: Any, name: str | None = None) -> Tensor:
+def l2_loss(t: TensorLike, name: str | None = None) -> Tensor:
     """Compute half the sum of squares."""
     return ops.sum(ops.square(t)) / 2
 
 
 def moments(
-    x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None
+    x: TensorLike, axes: AxisLike, shift: object = None, keepdims: bool = False, name: str | None = None
 ) -> tuple[Tensor, Tensor]:
     """Compute mean and variance along axes."""
     return ops.moments(x, axes_of(axes), keepdims=keepdims)
 
 
 def batch_normalization(
-    x: Any,
-    mean: Any,
-    variance: Any,
-    offset: Any,
-    scale: Any,
-    variance_epsilon: float,
-    name: str | None = None,
-) -> Tensor:
+    x: TensorLike, mean: TensorLike, variance: TensorLike, offset: TensorLike, scale: TensorLike,
+    variance_epsilon: float, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Compute (x - mean) / sqrt(variance + variance_epsilon) scale + offset."""
     normalized = (as_tensor(x) - mean) * ops.rsqrt(as_tensor(variance) + variance_epsilon)
     scaled = normalized if scale is None else normalized * scale
@@ -101,23 +106,26 @@ def batch_normalization(
 
 
 def dropout(
-    x: Any, rate: float, noise_shape: Any = None, seed: int | None = None, name: str | None = None
-) -> Tensor:
+    x: TensorLike, rate: float, noise_shape: Sizes | None = None, seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Set elements to 0 with probability `rate`, and divide the others by 1 - rate."""
     return hb_random.dropout(x, rate, noise_shape=noise_shape, seed=seed)
 
 
-def top_k(input: Any, k: int = 1, sorted: bool = True, name: str | None = None) -> Any:
+def top_k(input: TensorLike, k: int = 1, sorted: bool = True, name: str | None = None) -> TopK:
     """Return the k largest elements of the last axis, and their indices."""
     return TopK(*ops.top_k(input, int(k), sorted=sorted))
 
 
-def embedding_lookup(params: Any, ids: Any, max_norm: float | None = None, name: str | None = None) -> Tensor:
+def embedding_lookup(
+    params: TensorLike, ids: TensorLike, max_norm: float | None = None, name: str | None = None
+) -> Tensor:
     """Take rows of a table."""
     return ops.take(params, ids, axis=0)
 
 
-def zero_fraction(value: Any, name: str | None = None) -> Tensor:
+def zero_fraction(value: TensorLike, name: str | None = None) -> Tensor:
     """Compute the fraction of zeros."""
     return ops.mean(ops.cast(ops.equal(value, 0), "float32"))
 
@@ -126,7 +134,7 @@ def zero_fraction(value: Any, name: str | None = None) -> Tensor:
 
 
 def sigmoid_cross_entropy_with_logits(
-    labels: Any = None, logits: Any = None, name: str | None = None
+    labels: TensorLike, logits: TensorLike, name: str | None = None
 ) -> Tensor:
     """Compute max(x, 0) - x z + log(1 + exp(-|x|)) elementwise, for logits x and labels z."""
     x, z = as_tensor(logits), ops.cast(labels, as_tensor(logits).dtype)
@@ -134,7 +142,7 @@ def sigmoid_cross_entropy_with_logits(
 
 
 def weighted_cross_entropy_with_logits(
-    labels: Any, logits: Any, pos_weight: Any, name: str | None = None
+    labels: TensorLike, logits: TensorLike, pos_weight: float | Tensor, name: str | None = None
 ) -> Tensor:
     """Compute the sigmoid cross-entropy, with positive labels weighted by `pos_weight`."""
     x, z = as_tensor(logits), ops.cast(labels, as_tensor(logits).dtype)
@@ -142,28 +150,25 @@ def weighted_cross_entropy_with_logits(
 
 
 def softmax_cross_entropy_with_logits(
-    labels: Any, logits: Any, axis: int = -1, name: str | None = None
+    labels: TensorLike, logits: TensorLike, axis: int = -1, name: str | None = None
 ) -> Tensor:
     """Compute the cross-entropy of each row."""
     x = as_tensor(logits)
     return -ops.sum(ops.cast(labels, x.dtype) * ops.log_softmax(x, axis=axis), axis=axis)
 
 
-def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Tensor:
+def sparse_softmax_cross_entropy_with_logits(
+    labels: TensorLike, logits: TensorLike, name: str | None = None
+) -> Tensor:
     """Compute the cross-entropy of each row, for integer labels."""
     return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
 def ctc_loss(
-    labels: Any,
-    logits: Any,
-    label_length: Any,
-    logit_length: Any,
-    logits_time_major: bool = True,
-    unique: Any = None,
-    blank_index: int | None = None,
+    labels: TensorLike, logits: TensorLike, label_length: TensorLike, logit_length: TensorLike,
+    logits_time_major: bool = True, unique: object = None, blank_index: int | None = None,
     name: str | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Compute the CTC loss of each padded sequence of labels. Class 0 is the blank by default."""
     frames = ops.transpose(logits, (1, 0, 2)) if logits_time_major else as_tensor(logits)
     blank = 0 if blank_index is None else blank_index % frames.shape[-1]
@@ -171,7 +176,9 @@ def ctc_loss(
 
 
 def compute_average_loss(
-    per_example_loss: Any, sample_weight: Any = None, global_batch_size: int | None = None
+    per_example_loss: TensorLike,
+    sample_weight: TensorLike | None = None,
+    global_batch_size: int | None = None,
 ) -> Tensor:
     """Divide the sum of the losses of a batch by the batch size."""
     losses = as_tensor(per_example_loss)
@@ -179,18 +186,18 @@ def compute_average_loss(
     return ops.sum(weighted) / (losses.shape[0] if global_batch_size is None else global_batch_size)
 
 
-def scale_regularization_loss(regularization_loss: Any) -> Tensor:
+def scale_regularization_loss(regularization_loss: TensorLike) -> Tensor:
     """Compute the sum, undivided, since one replica exists."""
     return ops.sum(regularization_loss)
 
 
-def in_top_k(targets: Any, predictions: Any, k: int, name: str | None = None) -> Tensor:
+def in_top_k(targets: TensorLike, predictions: TensorLike, k: int, name: str | None = None) -> Tensor:
     """Return True for targets among the k largest predictions."""
     return ops.in_top_k(targets, predictions, k)
 
 
 def log_poisson_loss(
-    targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None
+    targets: TensorLike, log_input: TensorLike, compute_full_loss: bool = False, name: str | None = None
 ) -> Tensor:
     """Compute exp(c) - z c, for inputs c and targets z."""
     if compute_full_loss:
@@ -201,7 +208,7 @@ def log_poisson_loss(
 # -- operations of layers ------------------------------------------------------------------------------------
 
 
-def _spatial(value: Any, rank: int = 2) -> Any:
+def _spatial(value: Windows, rank: int = 2) -> int | tuple[int, ...]:
     """Return strides or window sizes of the spatial axes; TensorFlow's lists include batch and channels."""
     if isinstance(value, int):
         return value
@@ -218,7 +225,7 @@ def _layout(data_format: str | None) -> str:
     return "channels_last"
 
 
-def _padding(padding: Any) -> str:
+def _padding(padding: object) -> str:
     """Return "same" or "valid". Raise NotImplementedError for explicit amounts."""
     if not isinstance(padding, str) or padding.upper() not in ("SAME", "VALID"):
         raise NotImplementedError(
@@ -227,7 +234,7 @@ def _padding(padding: Any) -> str:
     return padding.lower()
 
 
-def _padded(input: Any, padding: Any) -> tuple[Tensor, str]:
+def _padded(input: TensorLike, padding: Padding) -> tuple[Tensor, str]:
     """Return the input of a convolution and "same" or "valid", with explicit amounts of padding applied."""
     tensor = as_tensor(input)
     if isinstance(padding, str):
@@ -238,94 +245,59 @@ def _padded(input: Any, padding: Any) -> tuple[Tensor, str]:
     return ops.pad(tensor, amounts), "valid"
 
 
-def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Tensor:
+def bias_add(
+    value: TensorLike, bias: TensorLike, data_format: str | None = None, name: str | None = None
+) -> Tensor:
     """Add a bias to each channel."""
     _layout(data_format)
     return as_tensor(value) + bias
 
 
-def conv1d(
-    input: Any,
-    filters: Any,
-    stride: Any,
-    padding: Any,
-    data_format: str = "NWC",
-    dilations: Any = None,
-    name: str | None = None,
-) -> Tensor:
-    """Convolve over one axis."""
+def _convolve(
+    operation: Callable[..., Tensor], axes: int, input: TensorLike, filters: TensorLike, strides: Windows,
+    padding: Padding, data_format: str | None, dilations: Windows | None,
+) -> Tensor:  # fmt: skip
     tensor, mode = _padded(input, padding)
-    return ops.conv(
-        tensor,
-        filters,
-        _spatial(stride, 1),
-        mode,
-        _layout(data_format),
-        _spatial(dilations or 1, 1),
-    )
+    dilation_rate = _spatial(dilations or 1, axes)
+    return operation(tensor, filters, _spatial(strides, axes), mode, _layout(data_format), dilation_rate)
+
+
+def conv1d(
+    input: TensorLike, filters: TensorLike, stride: Windows, padding: Padding, data_format: str = "NWC",
+    dilations: Windows | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Convolve over one axis."""
+    return _convolve(ops.conv, 1, input, filters, stride, padding, data_format, dilations)
 
 
 def conv2d(
-    input: Any,
-    filters: Any,
-    strides: Any,
-    padding: Any,
-    data_format: str = "NHWC",
-    dilations: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    input: TensorLike, filters: TensorLike, strides: Windows, padding: Padding, data_format: str = "NHWC",
+    dilations: Windows | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Convolve over two axes."""
-    tensor, mode = _padded(input, padding)
-    return ops.conv(tensor, filters, _spatial(strides), mode, _layout(data_format), _spatial(dilations or 1))
+    return _convolve(ops.conv, 2, input, filters, strides, padding, data_format, dilations)
 
 
 def conv3d(
-    input: Any,
-    filters: Any,
-    strides: Any,
-    padding: Any,
-    data_format: str = "NDHWC",
-    dilations: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    input: TensorLike, filters: TensorLike, strides: Windows, padding: Padding, data_format: str = "NDHWC",
+    dilations: Windows | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Convolve over three axes."""
-    tensor, mode = _padded(input, padding)
-    return ops.conv(
-        tensor,
-        filters,
-        _spatial(strides, 3),
-        mode,
-        _layout(data_format),
-        _spatial(dilations or 1, 3),
-    )
+    return _convolve(ops.conv, 3, input, filters, strides, padding, data_format, dilations)
 
 
 def depthwise_conv2d(
-    input: Any,
-    filter: Any,
-    strides: Any,
-    padding: Any,
-    data_format: str | None = None,
-    dilations: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    input: TensorLike, filter: TensorLike, strides: Windows, padding: Padding, data_format: str | None = None,
+    dilations: Windows | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Convolve each channel separately over two axes."""
-    tensor, mode = _padded(input, padding)
-    return ops.depthwise_conv(
-        tensor, filter, _spatial(strides), mode, _layout(data_format), _spatial(dilations or 1)
-    )
+    return _convolve(ops.depthwise_conv, 2, input, filter, strides, padding, data_format, dilations)
 
 
 def conv2d_transpose(
-    input: Any,
-    filters: Any,
-    output_shape: Any,
-    strides: Any,
-    padding: str = "SAME",
-    data_format: str = "NHWC",
-    dilations: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    input: TensorLike, filters: TensorLike, output_shape: Sizes, strides: Windows, padding: str = "SAME",
+    data_format: str = "NHWC", dilations: Windows | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Compute the transpose of a convolution over two axes."""
     outputs = ops.conv_transpose(
         input,
@@ -343,69 +315,41 @@ def conv2d_transpose(
     return outputs
 
 
-def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Tensor:
+def depth_to_space(
+    input: TensorLike, block_size: int, data_format: str = "NHWC", name: str | None = None
+) -> Tensor:
     """Rearrange channels to blocks of pixels."""
     return ops.depth_to_space(input, block_size, data_format=_layout(data_format))
 
 
-def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC", name: str | None = None) -> Tensor:
+def space_to_depth(
+    input: TensorLike, block_size: int, data_format: str = "NHWC", name: str | None = None
+) -> Tensor:
     """Rearrange blocks of pixels to channels."""
     return ops.space_to_depth(input, block_size, data_format=_layout(data_format))
 
 
-def max_pool2d(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
-) -> Tensor:
-    """Compute the maximum of each window over two axes."""
-    return ops.max_pool(input, _spatial(ksize), _spatial(strides), _padding(padding), _layout(data_format))
+def _pooling(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def pool(
+        input: TensorLike, ksize: Windows, strides: Windows, padding: str, data_format: str | None = None,
+        name: str | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Reduce each window over one to three axes."""
+        tensor = as_tensor(input)
+        rank = tensor.ndim - 2
+        layout, mode = _layout(data_format), _padding(padding)
+        if not isinstance(ksize, int) and not isinstance(strides, int) and len(ksize) == rank + 2:
+            windows, steps = ([int(n) for n in sizes] for sizes in (ksize, strides))
+            if windows[0] != 1 or steps[0] != 1:
+                raise NotImplementedError("pooling over samples is not supported by `hornbeam run`")
+            if windows[-1] != 1 or steps[-1] != 1:  # over channels, by a layout in which they are an axis
+                moved = ops.expand_dims(ops.moveaxis(tensor, -1, 1), -1)
+                pooled = fn(moved, (windows[-1], *windows[1:-1]), (steps[-1], *steps[1:-1]), mode, layout)
+                return ops.moveaxis(ops.squeeze(pooled, -1), 1, -1)
+        return fn(tensor, _spatial(ksize, rank), _spatial(strides, rank), mode, layout)
+
+    return pool
 
 
-def avg_pool2d(
-    input: Any, ksize: Any, strides: Any, padding: str, data_format: str = "NHWC", name: str | None = None
-) -> Tensor:
-    """Compute the mean of each window over two axes."""
-    return ops.average_pool(
-        input, _spatial(ksize), _spatial(strides), _padding(padding), _layout(data_format)
-    )
-
-
-def _pool(fn: Any, input: Any, ksize: Any, strides: Any, padding: str, data_format: str | None) -> Tensor:
-    tensor = as_tensor(input)
-    rank = tensor.ndim - 2
-    if isinstance(ksize, (list, tuple)) and len(ksize) == rank + 2 and data_format in (None, "NHWC"):
-        if int(ksize[0]) != 1 or int(strides[0]) != 1:
-            raise NotImplementedError("pooling over samples is not supported by `hornbeam run`")
-        if (
-            int(ksize[-1]) != 1 or int(strides[-1]) != 1
-        ):  # over channels, by a layout in which they are an axis
-            windows, steps = (ksize[-1], *ksize[1:-1]), (strides[-1], *strides[1:-1])
-            moved = ops.expand_dims(ops.moveaxis(tensor, -1, 1), -1)
-            pooled = fn(
-                moved, tuple(map(int, windows)), tuple(map(int, steps)), _padding(padding), "channels_last"
-            )
-            return ops.moveaxis(ops.squeeze(pooled, -1), 1, -1)
-    return fn(tensor, _spatial(ksize, rank), _spatial(strides, rank), _padding(padding), _layout(data_format))
-
-
-def max_pool(
-    input: Any,
-    ksize: Any,
-    strides: Any,
-    padding: str,
-    data_format: str | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """Compute the maximum of each window over one to three axes."""
-    return _pool(ops.max_pool, input, ksize, strides, padding, data_format)
-
-
-def avg_pool(
-    input: Any,
-    ksize: Any,
-    strides: Any,
-    padding: str,
-    data_format: str | None = None,
-    name: str | None = None,
-) -> Tensor:
-    """Compute the mean of each window over one to three axes."""
-    return _pool(ops.average_pool, input, ksize, strides, padding, data_format)
+max_pool = max_pool2d = _pooling(ops.max_pool)
+avg_pool = avg_pool2d = _pooling(ops.average_pool)

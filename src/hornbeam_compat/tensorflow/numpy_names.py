@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsInt
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from hornbeam import random as hb_random
 from hornbeam.backend import result_type as result_type_of
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.random import set_seed
+from hornbeam_compat.tensorflow.typing import DTypeLike, Sizes, TensorLike
 
 # Namespace -> its names.
 NAMESPACES = {"experimental": "", "random": "rand randint randn seed standard_normal uniform"}
@@ -45,40 +46,40 @@ def experimental_enable_numpy_behavior(
     """Do nothing: tensors have NumPy's methods and its promotion of dtypes."""
 
 
-def array(val: Any, dtype: Any = None, copy: bool = True, ndmin: int = 0) -> Tensor:
+def array(val: TensorLike, dtype: DTypeLike | None = None, copy: bool = True, ndmin: int = 0) -> Tensor:
     """Create a tensor."""
     tensor = ops.convert_to_tensor(val, None if dtype is None else np.dtype(dtype).name)
     missing = ndmin - len(tensor.shape)
     return ops.reshape(tensor, (*(1 for _ in range(missing)), *tensor.shape)) if missing > 0 else tensor
 
 
-def asarray(a: Any, dtype: Any = None) -> Tensor:
+def asarray(a: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Create a tensor."""
     return array(a, dtype)
 
 
-def copy(a: Any) -> Tensor:
+def copy(a: TensorLike) -> Tensor:
     """Return the same values."""
     return as_tensor(a)
 
 
-def ndim(a: Any) -> int:
+def ndim(a: TensorLike) -> int:
     """Return the number of axes."""
     return len(as_tensor(a).shape)
 
 
-def shape(a: Any) -> tuple[int, ...]:
+def shape(a: TensorLike) -> tuple[int, ...]:
     """Return the sizes."""
     return tuple(as_tensor(a).shape)
 
 
-def size(x: Any, axis: int | None = None) -> int:
+def size(x: TensorLike, axis: int | None = None) -> int:
     """Return the number of elements, or the size of an axis."""
     sizes = shape(x)
     return int(np.prod(sizes)) if axis is None else sizes[axis]
 
 
-def result_type(*arrays_and_dtypes: Any) -> Any:
+def result_type(*arrays_and_dtypes: TensorLike | DTypeLike) -> np.dtype:
     """Return the dtype of a result."""
     return np.dtype(
         result_type_of(*(np.dtype(x).name if isinstance(x, type) else x for x in arrays_and_dtypes))
@@ -88,7 +89,7 @@ def result_type(*arrays_and_dtypes: Any) -> Any:
 # -- tf.experimental.numpy.random ----------------------------------------------------------------------------
 
 
-def seed(s: Any) -> None:
+def seed(s: SupportsInt) -> None:
     """Set the seed."""
     set_seed(int(s))
 
@@ -98,7 +99,7 @@ def randn(*args: int) -> Tensor:
     return hb_random.normal(args)
 
 
-def standard_normal(size: Any = None) -> Tensor:
+def standard_normal(size: Sizes | int | None = None) -> Tensor:
     """Draw from the standard normal distribution."""
     return hb_random.normal(_shape(size))
 
@@ -108,16 +109,18 @@ def rand(*size: int) -> Tensor:
     return hb_random.uniform(size)
 
 
-def uniform(low: float = 0.0, high: float = 1.0, size: Any = None) -> Tensor:
+def uniform(low: float = 0.0, high: float = 1.0, size: Sizes | int | None = None) -> Tensor:
     """Draw from a uniform distribution."""
     return hb_random.uniform(_shape(size), low, high)
 
 
-def randint(low: int, high: int | None = None, size: Any = None, dtype: Any = "int64") -> Tensor:
+def randint(
+    low: int, high: int | None = None, size: Sizes | int | None = None, dtype: DTypeLike = "int64"
+) -> Tensor:
     """Draw integers below `high`."""
     first, last = (0, low) if high is None else (low, high)
     return ops.cast(hb_random.randint(_shape(size), first, last), np.dtype(dtype).name)
 
 
-def _shape(size: Any) -> tuple[int, ...]:
+def _shape(size: Sizes | int | None) -> tuple[int, ...]:
     return () if size is None else (int(size),) if isinstance(size, (int, np.integer)) else tuple(size)

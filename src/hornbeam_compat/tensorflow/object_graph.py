@@ -19,7 +19,7 @@ class Parts:
     """Base class of objects that have parts as attributes, and those of `_root`."""
 
 
-def children_of(owner: Any) -> dict[str, Any]:
+def children_of(owner: object) -> dict[str, Any]:
     """Return the parts of an object that have variables, by name."""
     if isinstance(owner, dict):
         parts = {str(key): value for key, value in owner.items()}
@@ -44,7 +44,7 @@ def children_of(owner: Any) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if is_tracked(part)}
 
 
-def is_tracked(part: Any) -> bool:
+def is_tracked(part: object) -> bool:
     """Return True if an object has variables, or may get some."""
     kinds = (Variable, Layer, Module, Parts, DatasetIterator)
     if isinstance(part, kinds) or (hasattr(part, "variables") and not isinstance(part, type)):
@@ -53,7 +53,7 @@ def is_tracked(part: Any) -> bool:
     return getattr(part, "is_tracked", False) or any(is_tracked(child) for child in children)
 
 
-def _variables(parts: Any) -> Iterator[Variable]:
+def _variables(parts: object) -> Iterator[Variable]:
     """Yield the variables in parts of a layer."""
     seen: set[int] = set()
     queue = [parts]
@@ -73,7 +73,7 @@ class ObjectGraph:
     """Objects with variables, as nodes: each has the numbers of its children by name, and its key if it has
     a value in the file."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: object) -> None:
         self.nodes: list[dict[str, Any]] = []
         self.values: dict[str, np.ndarray] = {}
         numbers: dict[int, int] = {}
@@ -91,7 +91,7 @@ class ObjectGraph:
                         queue.append((child, known, inner))
                 self.nodes[number]["children"][name] = known
 
-    def _add(self, part: Any, path: str, numbers: dict[int, int]) -> int:
+    def _add(self, part: object, path: str, numbers: dict[int, int]) -> int:
         node: dict[str, Any] = {"children": {}}
         self.parts.append(part)  # so that no other object gets its id
         numbers[id(part)] = len(self.nodes)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from hornbeam import ops
+from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import convert_to_tensor
+from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, TextOrTensor, Tree
 
 __all__ = ["FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "RandomShuffleQueue"]
 
@@ -26,7 +28,8 @@ class FIFOQueue:
     """
 
     def __init__(
-        self, capacity: int, dtypes: Any, shapes: Any = None, names: Any = None, shared_name: Any = None,
+        self, capacity: int, dtypes: DTypeLike | list[DTypeLike] | tuple[DTypeLike, ...],
+        shapes: object = None, names: Sequence[str] | None = None, shared_name: object = None,
         name: str = "fifo_queue",
     ) -> None:  # fmt: skip
         self._capacity = int(capacity)
@@ -34,7 +37,7 @@ class FIFOQueue:
         self.names = list(names) if names else None
         self._elements: list[tuple[Any, ...]] = []
 
-    def _components(self, vals: Any) -> list[Any]:
+    def _components(self, vals: Tree) -> list[Any]:
         if self.names:
             listed = [vals[name] for name in self.names]
         else:
@@ -46,7 +49,7 @@ class FIFOQueue:
             for x, dtype in zip(listed, self.dtypes, strict=True)
         ]
 
-    def enqueue(self, vals: Any, name: Any = None) -> None:
+    def enqueue(self, vals: Tree, name: str | None = None) -> None:
         """Append an element. Raise RuntimeError if the queue is full."""
         if len(self._elements) >= self._capacity:
             raise RuntimeError(
@@ -54,7 +57,7 @@ class FIFOQueue:
             )
         self._elements.append(tuple(self._components(vals)))
 
-    def enqueue_many(self, vals: Any, name: Any = None) -> None:
+    def enqueue_many(self, vals: Tree, name: str | None = None) -> None:
         """Append several elements, along the first axis of the components."""
         for parts in zip(*self._components(vals), strict=True):
             self.enqueue(
@@ -68,7 +71,7 @@ class FIFOQueue:
     def _next(self) -> tuple[Any, ...]:
         return self._elements.pop(0)
 
-    def dequeue(self, name: Any = None) -> Any:
+    def dequeue(self, name: str | None = None) -> Tree:
         """Remove an element and return it. Raise RuntimeError if there is none."""
         if not self._elements:
             raise RuntimeError("the queue is empty, and nothing adds an element")
@@ -77,7 +80,7 @@ class FIFOQueue:
             return dict(zip(self.names, parts, strict=True))
         return parts[0] if len(parts) == 1 else list(parts)
 
-    def dequeue_many(self, n: int, name: Any = None) -> Any:
+    def dequeue_many(self, n: int, name: str | None = None) -> Tree:
         """Remove `n` elements and return their components, each stacked."""
         rows = [self.dequeue() for _ in range(int(n))]
         if self.names:
@@ -86,15 +89,15 @@ class FIFOQueue:
             return _stack(rows)
         return [_stack(list(column)) for column in zip(*rows, strict=True)]
 
-    def size(self, name: Any = None) -> Any:
+    def size(self, name: str | None = None) -> Tensor:
         """Return the number of elements."""
         return ops.cast(as_tensor(len(self._elements)), "int32")
 
-    def is_closed(self, name: Any = None) -> bool:
+    def is_closed(self, name: str | None = None) -> bool:
         """Return False: `close` only ends waiting, which never happens here."""
         return False
 
-    def close(self, cancel_pending_enqueues: bool = False, name: Any = None) -> None:
+    def close(self, cancel_pending_enqueues: bool = False, name: str | None = None) -> None:
         """Do nothing."""
 
 
@@ -114,7 +117,8 @@ class PriorityQueue(FIFOQueue):
     """
 
     def __init__(
-        self, capacity: int, types: Any, shapes: Any = None, names: Any = None, shared_name: Any = None,
+        self, capacity: int, types: DTypeLike | list[DTypeLike] | tuple[DTypeLike, ...],
+        shapes: TensorLike | None = None, names: Sequence[str] | None = None, shared_name: object = None,
         name: str = "priority_queue",
     ) -> None:  # fmt: skip
         listed = list(types) if isinstance(types, (list, tuple)) else [types]
@@ -140,8 +144,10 @@ class RandomShuffleQueue(FIFOQueue):
     """
 
     def __init__(
-        self, capacity: int, min_after_dequeue: int, dtypes: Any, shapes: Any = None, names: Any = None,
-        seed: Any = None, shared_name: Any = None, name: str = "random_shuffle_queue",
+        self, capacity: int, min_after_dequeue: int,
+        dtypes: DTypeLike | list[DTypeLike] | tuple[DTypeLike, ...], shapes: TensorLike | None = None,
+        names: Sequence[str] | None = None, seed: object = None, shared_name: object = None,
+        name: str = "random_shuffle_queue",
     ) -> None:  # fmt: skip
         super().__init__(capacity, dtypes, shapes, names)
 
@@ -149,7 +155,7 @@ class RandomShuffleQueue(FIFOQueue):
         return self._elements.pop(int(hb_random.randint((), 0, len(self._elements))))
 
 
-def _stack(parts: list[Any]) -> Any:
+def _stack(parts: list[Any]) -> TextOrTensor:
     return (
         StringTensor([x.numpy() for x in parts]) if isinstance(parts[0], StringTensor) else ops.stack(parts)
     )

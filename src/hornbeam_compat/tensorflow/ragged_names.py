@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, SupportsInt
 
 import numpy as np
 
@@ -16,6 +17,17 @@ from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.ragged import RaggedTensor, as_values, concatenate, elementwise, stack_rows
 from hornbeam_compat.tensorflow.string_arrays import for_strings
 from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.typing import (
+    AxisLike,
+    DTypeLike,
+    RaggedLike,
+    RaggedOrTensor,
+    ShapeLike,
+    Sizes,
+    TensorLike,
+    TextOrTensor,
+    Tree,
+)
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -30,14 +42,14 @@ NAMESPACES = {
 
 
 def constant(
-    pylist: Any, dtype: Any = None, ragged_rank: int | None = None, inner_shape: Any = None, name: Any = None,
-    row_splits_dtype: Any = "int64",
-) -> Any:  # fmt: skip
+    pylist: Tree, dtype: DTypeLike | None = None, ragged_rank: int | None = None,
+    inner_shape: Sizes | None = None, name: str | None = None, row_splits_dtype: object = "int64",
+) -> RaggedOrTensor:  # fmt: skip
     """Create a ragged tensor from nested lists."""
     depth = _depth(pylist)
     rank = ragged_rank if ragged_rank is not None else depth - 1 - len(tuple(inner_shape or ()))
     lengths, level = [], list(pylist)
-    for _ in range_(rank):
+    for _ in builtins.range(rank):
         lengths.append([len(row) for row in level])
         level = [value for row in level for value in row]
     values = as_values(level) if level else as_tensor(np.zeros((0, *(inner_shape or ())), "float32"))
@@ -48,18 +60,16 @@ def constant(
     return RaggedTensor.from_nested_row_lengths(values, lengths) if rank else values
 
 
-range_ = range
-
-
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     if not isinstance(value, (list, tuple)) and not (isinstance(value, np.ndarray) and value.ndim):
         return 0
     return 1 + max((_depth(part) for part in value), default=0)
 
 
 def range(
-    starts: Any, limits: Any = None, deltas: Any = 1, dtype: Any = None, name: Any = None, **options: Any
-) -> Any:
+    starts: TensorLike, limits: TensorLike | None = None, deltas: TensorLike = 1,
+    dtype: DTypeLike | None = None, name: str | None = None, **options: object,
+) -> RaggedTensor:  # fmt: skip
     """Return rows start, start + delta, ... below limit."""
     starts, limits = (0, starts) if limits is None else (starts, limits)
     first, last, step = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x)) for x in (starts, limits, deltas)))
@@ -69,38 +79,37 @@ def range(
     return RaggedTensor.from_row_lengths(flat, [len(row) for row in rows])
 
 
-def stack(values: Any, axis: int = 0, name: Any = None) -> Any:
+def stack(values: Sequence[RaggedLike], axis: int = 0, name: str | None = None) -> RaggedOrTensor:
     """Stack tensors of different lengths to a ragged tensor."""
     rows = [value if isinstance(value, RaggedTensor) else as_values(value) for value in values]
     if axis == 0:
         return stack_rows(rows)
-    return stack_rows([stack([row[i] for row in rows], axis - 1) for i in range_(len(rows[0]))])
+    return stack_rows([stack([row[i] for row in rows], axis - 1) for i in builtins.range(len(rows[0]))])
 
 
-def map_flat_values(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def map_flat_values(op: Callable[..., Any], *args: RaggedLike, **kwargs: object) -> RaggedTensor:
     """Apply a function to the values."""
     return elementwise(op, *args, **kwargs)
 
 
-def boolean_mask(data: Any, mask: Any, name: Any = None) -> Any:
+def boolean_mask(data: RaggedLike, mask: RaggedLike, name: str | None = None) -> RaggedTensor:
     """Select values by a mask; rows remain."""
-    ragged = data if isinstance(data, RaggedTensor) else None
-    keep = mask if isinstance(mask, RaggedTensor) else RaggedTensor.from_tensor(mask)
-    ragged = RaggedTensor.from_tensor(data) if ragged is None else ragged
+    ragged, keep = (x if isinstance(x, RaggedTensor) else RaggedTensor.from_tensor(x) for x in (data, mask))
     chosen = np.asarray(keep.flat_values, bool)
     lengths = np.bincount(keep.rowids(), weights=chosen, minlength=len(keep)).astype(np.int64)
     return RaggedTensor.from_row_lengths(_take(ragged.values, np.flatnonzero(chosen)), lengths)
 
 
-def row_splits_to_segment_ids(splits: Any, name: Any = None, out_type: Any = None) -> Tensor:
+def row_splits_to_segment_ids(splits: TensorLike, name: str | None = None, out_type: object = None) -> Tensor:
     """Return the number of the row of each value."""
     lengths = np.diff(np.asarray(splits))
     return as_tensor(np.repeat(np.arange(len(lengths)), lengths))
 
 
 def segment_ids_to_row_splits(
-    segment_ids: Any, num_segments: Any = None, out_type: Any = None, name: Any = None
-) -> Any:
+    segment_ids: TensorLike, num_segments: SupportsInt | None = None, out_type: object = None,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Return the positions at which rows begin and end."""
     counts = np.bincount(np.asarray(segment_ids), minlength=int(num_segments or 0))
     return as_tensor(np.concatenate([[0], np.cumsum(counts)]))
@@ -109,7 +118,7 @@ def segment_ids_to_row_splits(
 # -- functions of tf -----------------------------------------------------------------------------------------
 
 
-def _take(values: Any, places: np.ndarray) -> Any:
+def _take(values: RaggedOrTensor, places: np.ndarray) -> RaggedOrTensor:
     if isinstance(values, RaggedTensor):
         rows = values.rows()
         return stack_rows([rows[i] for i in places], like=values)
@@ -118,7 +127,7 @@ def _take(values: Any, places: np.ndarray) -> Any:
     return ops.take(values, places.astype(np.int32), axis=0)
 
 
-def _concat(values: Any, axis: int = 0, name: Any = None) -> Any:
+def _concat(values: Sequence[RaggedLike], axis: int = 0, name: str | None = None) -> RaggedOrTensor:
     if axis == 0:
         return concatenate(list(values))
     parts = [v if isinstance(v, RaggedTensor) else RaggedTensor.from_tensor(v) for v in values]
@@ -129,7 +138,10 @@ def _concat(values: Any, axis: int = 0, name: Any = None) -> Any:
     )
 
 
-def _gather(params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, **options: Any) -> Any:
+def _gather(
+    params: RaggedLike, indices: RaggedLike, validate_indices: object = None, axis: object = None,
+    **options: object,
+) -> RaggedOrTensor:  # fmt: skip
     if isinstance(indices, RaggedTensor):
         return indices.with_flat_values(_gather(params, indices.flat_values))
     if not isinstance(params, RaggedTensor):
@@ -138,18 +150,17 @@ def _gather(params: Any, indices: Any, validate_indices: Any = None, axis: Any =
     return params[int(places)] if places.ndim == 0 else _take(params, places)
 
 
-def _expand_dims(input: Any, axis: int, name: Any = None) -> Any:
+def _expand_dims(input: RaggedOrTensor, axis: int, name: str | None = None) -> RaggedOrTensor:
     if axis == 0:
         return RaggedTensor(input, [0, len(input)])
+    if not isinstance(input, RaggedTensor):
+        return ops.expand_dims(input, axis)
     if axis == 1:
         return RaggedTensor(input, np.arange(len(input) + 1))
-    inner = input.values
-    if axis == 2 and not isinstance(inner, RaggedTensor):
-        return input.with_values(ops.expand_dims(inner, 1))
-    return input.with_values(_expand_dims(inner, axis - 1))
+    return input.with_values(_expand_dims(input.values, axis - 1))
 
 
-def _reverse(tensor: Any, axis: Any, name: Any = None) -> Any:
+def _reverse(tensor: RaggedTensor, axis: AxisLike, name: str | None = None) -> RaggedOrTensor:
     axes = {int(a) % len(tensor.shape) for a in np.asarray(axis).reshape(-1)}
     rows = tensor.rows()
     inner = sorted(a - 1 for a in axes if a)
@@ -158,7 +169,7 @@ def _reverse(tensor: Any, axis: Any, name: Any = None) -> Any:
     return stack_rows(rows[::-1] if 0 in axes else rows, like=tensor)
 
 
-def _flip(row: Any, axes: list[int]) -> Any:
+def _flip(row: TextOrTensor, axes: list[int]) -> TextOrTensor:
     return (
         StringTensor(np.flip(row.array, tuple(axes)))
         if isinstance(row, StringTensor)
@@ -166,11 +177,11 @@ def _flip(row: Any, axes: list[int]) -> Any:
     )
 
 
-def _size(input: Any, out_type: Any = None, name: Any = None) -> Any:
+def _size(input: RaggedTensor, out_type: object = None, name: str | None = None) -> Tensor:
     return as_tensor(np.int32(np.prod(input.flat_values.shape)))
 
 
-def _rank(input: Any, name: Any = None) -> Any:
+def _rank(input: RaggedTensor, name: str | None = None) -> Tensor:
     return as_tensor(np.int32(len(input.shape)))
 
 
@@ -178,8 +189,9 @@ def _reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
     """Return a reduction over all values, over rows, or over the values of each row."""
 
     def reduce(
-        input_tensor: Any, axis: Any = None, keepdims: bool = False, name: Any = None, **options: Any
-    ) -> Any:
+        input_tensor: RaggedTensor, axis: int | None = None, keepdims: bool = False, name: str | None = None,
+        **options: Any,
+    ) -> RaggedOrTensor:  # fmt: skip
         rt = input_tensor
         if axis is None:
             return fn(rt.flat_values, **options)
@@ -188,7 +200,7 @@ def _reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
             columns = int(rt.lengths().max(initial=0))
             rows = [row for row in rt.rows()]
             return ops.stack(
-                [fn(ops.stack([r[i] for r in rows if len(r) > i]), axis=0) for i in range_(columns)]
+                [fn(ops.stack([r[i] for r in rows if len(r) > i]), axis=0) for i in builtins.range(columns)]
             )
         if axis > 1:
             inner = rt.values
@@ -197,7 +209,7 @@ def _reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
                 if isinstance(inner, RaggedTensor)
                 else fn(inner, axis=axis - 1, keepdims=keepdims, **options)
             )
-        results = [
+        results: list[Any] = [
             reduce(row, 0, **options) if isinstance(row, RaggedTensor) else fn(row, axis=0, **options)
             for row in rt.rows()
         ]
@@ -210,7 +222,7 @@ def _reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
-def _tile(input: Any, multiples: Any, name: Any = None) -> Any:
+def _tile(input: RaggedTensor, multiples: ShapeLike, name: str | None = None) -> RaggedOrTensor:
     outer, *inner = (int(n) for n in np.asarray(multiples))
     rows = input.rows()
     if any(n != 1 for n in inner):
@@ -218,7 +230,7 @@ def _tile(input: Any, multiples: Any, name: Any = None) -> Any:
     return stack_rows(rows * outer, like=input)
 
 
-def _tile_row(row: Any, multiples: list[int]) -> Any:
+def _tile_row(row: TextOrTensor, multiples: list[int]) -> TextOrTensor:
     return (
         StringTensor(np.tile(row.array, multiples))
         if isinstance(row, StringTensor)
@@ -226,7 +238,7 @@ def _tile_row(row: Any, multiples: list[int]) -> Any:
     )
 
 
-def _softmax(logits: Any, axis: Any = -1, name: Any = None) -> Any:
+def _softmax(logits: RaggedTensor, axis: SupportsInt = -1, name: str | None = None) -> RaggedOrTensor:
     at = int(axis) % len(logits.shape)
     if at > logits.ragged_rank:
         return logits.with_flat_values(ops.softmax(logits.flat_values, axis=at - logits.ragged_rank))
@@ -279,7 +291,7 @@ _UNCHANGED = frozenset(
 )
 
 
-def accepting_ragged(name: str, fn: Any, namespace: str = "tensorflow") -> Any:
+def accepting_ragged(name: str, fn: object, namespace: str = "tensorflow") -> object:
     """Return a function of `tf` that takes ragged tensors too: reductions, the ones above, elementwise ones.
 
     Args:
@@ -293,7 +305,7 @@ def accepting_ragged(name: str, fn: Any, namespace: str = "tensorflow") -> Any:
         return fn
 
     @functools.wraps(fn)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Tree, **kwargs: Tree) -> Tree:
         if holds_extension((*args, *kwargs.values())):
             return dispatched(name, fn, args, kwargs)
         if not any(_is_ragged(x) for x in (*args, *kwargs.values())):
@@ -308,7 +320,7 @@ def accepting_ragged(name: str, fn: Any, namespace: str = "tensorflow") -> Any:
     return call
 
 
-def _is_ragged(x: Any) -> bool:
+def _is_ragged(x: object) -> bool:
     if isinstance(x, (list, tuple)):
         return any(isinstance(part, RaggedTensor) for part in x)
     return isinstance(x, RaggedTensor)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from hornbeam.extensions.data import Composite, as_part
 from hornbeam_compat.tensorflow.dtypes import TensorShape, as_dtype
+from hornbeam_compat.tensorflow.typing import DTypeLike, RaggedOrTensor, Sizes, TextOrTensor, Tree
 
 
 class RaggedRow(Composite):
@@ -19,14 +20,14 @@ class RaggedRow(Composite):
         stack_rows: Function that returns the ragged tensor of such values.
     """
 
-    def __init__(self, value: Any, stack_rows: Callable[[list[Any]], Any]) -> None:
+    def __init__(self, value: TextOrTensor, stack_rows: Callable[[list[Any]], Any]) -> None:
         self.value, self._stack_rows = value, stack_rows
 
-    def stack(self, values: Any) -> Any:
+    def stack(self, values: Sequence[RaggedRow]) -> RaggedOrTensor:
         """Return the ragged tensor of these rows."""
         return self._stack_rows([part.value for part in values])
 
-    def row(self, index: int) -> Any:
+    def row(self, index: int) -> Tree:
         """Return a value."""
         return as_part(self.value[index])
 
@@ -38,11 +39,11 @@ class RaggedRow(Composite):
         """Return the type: no axis of a single row is ragged."""
         return RaggedTensorSpec((None, *self.value.shape[1:]), self.value.dtype, 0)
 
-    def for_user(self) -> Any:
+    def for_user(self) -> TextOrTensor:
         """Return the tensor."""
         return self.value
 
-    def numpy(self) -> Any:
+    def numpy(self) -> np.ndarray:
         """Return the values as an array."""
         return self.value.numpy()
 
@@ -58,12 +59,9 @@ class RaggedTensorSpec:
     """
 
     def __init__(
-        self,
-        shape: Any = None,
-        dtype: Any = "float32",
-        ragged_rank: int | None = None,
-        row_splits_dtype: Any = "int64",
-    ) -> None:
+        self, shape: Sizes | None = None, dtype: DTypeLike = "float32", ragged_rank: int | None = None,
+        row_splits_dtype: DTypeLike = "int64",
+    ) -> None:  # fmt: skip
         self.shape = None if shape is None else TensorShape(shape)
         self.dtype = as_dtype(np.dtype(object) if dtype == "object" else dtype)
         self.row_splits_dtype = as_dtype(row_splits_dtype)

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import Tensor, ops
+from hornbeam import Tensor, Variable, ops
 from hornbeam import random as hb_random
 from hornbeam.extensions.tensors import is_integer, shape_of
 from hornbeam.random import host_bits
 from hornbeam_compat.tensorflow.arrays import shuffle
+from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, TensorLike
 
 __all__ = [
     "Generator", "categorical", "fold_in", "gamma", "get_global_generator", "normal", "set_global_generator",
@@ -32,7 +33,7 @@ def set_seed(seed: int) -> None:
     _generators.clear()
 
 
-def seeded_generator(seed: int | None) -> Any:
+def seeded_generator(seed: int | None) -> hb_random.SeedGenerator | None:
     if seed is None:
         return None
     if seed not in _generators:
@@ -41,42 +42,33 @@ def seeded_generator(seed: int | None) -> Any:
 
 
 def normal(
-    shape: Any,
-    mean: Any = 0.0,
-    stddev: Any = 1.0,
-    dtype: Any = "float32",
-    seed: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0, dtype: DTypeLike = "float32",
+    seed: int | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Draw from the normal distribution."""
     return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
 
 
 def truncated_normal(
-    shape: Any,
-    mean: Any = 0.0,
-    stddev: Any = 1.0,
-    dtype: Any = "float32",
-    seed: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0, dtype: DTypeLike = "float32",
+    seed: int | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Draw from the normal distribution, within two standard deviations of the mean."""
     return hb_random.truncated_normal(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
 
 
 def uniform(
-    shape: Any,
-    minval: Any = 0,
-    maxval: Any = None,
-    dtype: Any = "float32",
-    seed: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    shape: ShapeLike, minval: TensorLike = 0, maxval: TensorLike | None = None, dtype: DTypeLike = "float32",
+    seed: int | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Draw from [minval, maxval); maxval is 1 by default for floats."""
     return _uniform(shape, minval, maxval, dtype, seeded_generator(seed))
 
 
-def _uniform(shape: Any, minval: Any, maxval: Any, dtype: Any, seed: Any) -> Tensor:
+def _uniform(
+    shape: ShapeLike, minval: TensorLike, maxval: TensorLike | None, dtype: DTypeLike,
+    seed: hb_random.SeedGenerator | Tensor | None,
+) -> Tensor:  # fmt: skip
     if is_integer(str(dtype)):
         if maxval is None:
             raise ValueError("tf.random.uniform needs maxval= for an integer dtype")
@@ -85,8 +77,9 @@ def _uniform(shape: Any, minval: Any, maxval: Any, dtype: Any, seed: Any) -> Ten
 
 
 def categorical(
-    logits: Any, num_samples: int, dtype: Any = "int64", seed: Any = None, name: str | None = None
-) -> Tensor:
+    logits: TensorLike, num_samples: int, dtype: DTypeLike = "int64", seed: int | None = None,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Draw indices by unnormalized log-probabilities."""
     return hb_random.categorical(
         logits, int(num_samples), dtype=dtype or "int64", seed=seeded_generator(seed)
@@ -94,13 +87,9 @@ def categorical(
 
 
 def gamma(
-    shape: Any,
-    alpha: Any,
-    beta: Any = None,
-    dtype: Any = "float32",
-    seed: Any = None,
-    name: str | None = None,
-) -> Tensor:
+    shape: ShapeLike, alpha: TensorLike, beta: TensorLike | None = None, dtype: DTypeLike = "float32",
+    seed: int | None = None, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Draw from the gamma distribution, `shape` numbers for each pair of alpha and beta."""
     pairs = np.broadcast_shapes(np.shape(alpha), np.shape(1.0 if beta is None else beta))
     samples = hb_random.gamma((*shape_of(shape), *pairs), alpha, dtype=dtype, seed=seeded_generator(seed))
@@ -108,41 +97,31 @@ def gamma(
 
 
 def stateless_normal(
-    shape: Any,
-    seed: Any,
-    mean: Any = 0.0,
-    stddev: Any = 1.0,
-    dtype: Any = "float32",
-    name: str | None = None,
-    alg: Any = None,
-) -> Tensor:
+    shape: ShapeLike, seed: TensorLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0,
+    dtype: DTypeLike = "float32", name: str | None = None, alg: object = None,
+) -> Tensor:  # fmt: skip
     """Draw from the normal distribution, by a seed of two integers alone."""
     return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=stateless_key(seed))
 
 
 def stateless_uniform(
-    shape: Any,
-    seed: Any,
-    minval: Any = 0,
-    maxval: Any = None,
-    dtype: Any = "float32",
-    name: str | None = None,
-    alg: Any = None,
-) -> Tensor:
+    shape: ShapeLike, seed: TensorLike, minval: TensorLike = 0, maxval: TensorLike | None = None,
+    dtype: DTypeLike = "float32", name: str | None = None, alg: object = None,
+) -> Tensor:  # fmt: skip
     """Draw from the uniform distribution, by a seed of two integers alone."""
     return _uniform(shape, minval, maxval, dtype, stateless_key(seed))
 
 
-def stateless_key(seed: Any) -> Tensor:
+def stateless_key(seed: TensorLike) -> Tensor:
     return ops.cast(ops.convert_to_tensor(seed), "uint32")
 
 
-def split(seed: Any, num: int = 2, alg: Any = None) -> Tensor:
+def split(seed: TensorLike, num: int = 2, alg: object = None) -> Tensor:
     """Derive seeds for the stateless functions from one, shape (num, 2)."""
     return hb_random.randint((int(num), 2), 0, _LARGEST, "int32", seed=stateless_key(seed))
 
 
-def fold_in(seed: Any, data: Any, alg: Any = None) -> Tensor:
+def fold_in(seed: TensorLike, data: TensorLike, alg: object = None) -> Tensor:
     """Derive a seed for the stateless functions from one and an integer."""
     low, high = ops.unstack(stateless_key(seed))
     return hb_random.randint(
@@ -165,24 +144,24 @@ class Generator:
         self._seeds = hb_random.SeedGenerator(seed)
 
     @classmethod
-    def from_seed(cls, seed: int, alg: Any = None) -> Generator:
+    def from_seed(cls, seed: int, alg: object = None) -> Generator:
         """Create a generator whose numbers depend on the seed alone."""
         return cls(seed)
 
     @classmethod
-    def from_non_deterministic_state(cls, alg: Any = None) -> Generator:
+    def from_non_deterministic_state(cls, alg: object = None) -> Generator:
         """Create a generator with a random seed."""
         return cls()
 
     @classmethod
-    def from_state(cls, state: Any, alg: Any = None) -> Generator:
+    def from_state(cls, state: TensorLike, alg: object = None) -> Generator:
         """Create a generator that continues from the `state` of another."""
         generator = cls(0)
         generator.reset(state)
         return generator
 
     @property
-    def state(self) -> Any:
+    def state(self) -> Variable:
         """Variable of the seed and the number of draws."""
         return self._seeds.state
 
@@ -191,7 +170,7 @@ class Generator:
         """The state, for checkpoints."""
         return [self.state]
 
-    def reset(self, state: Any) -> None:
+    def reset(self, state: TensorLike) -> None:
         """Continue from the `state` of a generator."""
         self.state.assign(state)
 
@@ -199,7 +178,7 @@ class Generator:
         """Continue as a new generator with this seed."""
         self.reset(hb_random.SeedGenerator(seed).state)
 
-    def skip(self, delta: int) -> Any:
+    def skip(self, delta: int) -> Variable:
         """Pass over some draws."""
         self.state.assign_add(np.array([0, int(delta)], np.uint32))
         return self.state
@@ -210,20 +189,23 @@ class Generator:
         return [Generator.from_state(np.array([low, 0], np.uint32)) for low, _ in words]
 
     def normal(
-        self, shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
-    ) -> Tensor:
+        self, shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0,
+        dtype: DTypeLike = "float32", name: str | None = None,
+    ) -> Tensor:  # fmt: skip
         """Draw from the normal distribution."""
         return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=self._seeds)
 
     def truncated_normal(
-        self, shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = "float32", name: str | None = None
-    ) -> Tensor:
+        self, shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0,
+        dtype: DTypeLike = "float32", name: str | None = None,
+    ) -> Tensor:  # fmt: skip
         """Draw from the normal distribution, within two standard deviations of the mean."""
         return hb_random.truncated_normal(shape_of(shape), mean, stddev, dtype, seed=self._seeds)
 
     def uniform(
-        self, shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = "float32", name: str | None = None
-    ) -> Tensor:
+        self, shape: ShapeLike, minval: TensorLike = 0, maxval: TensorLike | None = None,
+        dtype: DTypeLike = "float32", name: str | None = None,
+    ) -> Tensor:  # fmt: skip
         """Draw from [minval, maxval)."""
         return _uniform(shape, minval, maxval, dtype, self._seeds)
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 
 from hornbeam import Tensor, ops
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam_compat.tensorflow.typing import ShapeLike, TensorLike
 
 __all__ = ["ImageProjectiveTransformV2", "ImageProjectiveTransformV3"]
 
 
 def ImageProjectiveTransformV3(
-    *,
-    images: Any,
-    transforms: Any,
-    output_shape: Any,
-    fill_value: Any = 0.0,
-    interpolation: str,
-    fill_mode: str = "CONSTANT",
-    name: Any = None,
-) -> Tensor:
+    *, images: TensorLike, transforms: TensorLike, output_shape: ShapeLike, fill_value: SupportsFloat = 0.0,
+    interpolation: str, fill_mode: str = "CONSTANT", name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Read pixel (x, y) at ((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k), k = c0 x + c1 y + 1.
 
     Args:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import gzip
+import io
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.ragged import RaggedTensor
 from hornbeam_compat.tensorflow.sparse import SparseTensor
 from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.typing import DTypeLike, FilePath, Message, Sizes, TensorLike, TextOrTensor
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -126,7 +128,7 @@ class TFRecordOptions:
         **unused: Ignored.
     """
 
-    def __init__(self, compression_type: str | None = None, **unused: Any) -> None:
+    def __init__(self, compression_type: str | None = None, **unused: object) -> None:
         self.compression_type = compression_type or ""
 
 
@@ -138,12 +140,12 @@ class TFRecordWriter:
         options: TFRecordOptions or the compression type, or None.
     """
 
-    def __init__(self, path: Any, options: Any = None) -> None:
+    def __init__(self, path: FilePath, options: TFRecordOptions | str | None = None) -> None:
         kind = getattr(options, "compression_type", options) or ""
-        self._file: IO[bytes] = (gzip.open if kind == "GZIP" else open)(path, "wb")
+        self._file: gzip.GzipFile | io.BufferedWriter = (gzip.open if kind == "GZIP" else open)(path, "wb")
         self._compressor = zlib.compressobj() if kind == "ZLIB" else None
 
-    def write(self, record: Any) -> None:
+    def write(self, record: TensorLike) -> None:
         """Append a record."""
         data = record if isinstance(record, bytes) else StringTensor(record).numpy()
         length = struct.pack("<Q", len(data))
@@ -192,8 +194,6 @@ def _stream(path: Path, compression: str) -> IO[bytes]:
     if compression == "GZIP":
         return gzip.open(path, "rb")  # type: ignore[return-value]
     if compression == "ZLIB":
-        import io
-
         return io.BytesIO(zlib.decompress(path.read_bytes()))
     return path.open("rb")
 
@@ -218,8 +218,8 @@ def records(path: Path, compression: str = "") -> Iterator[bytes]:
 
 
 def TFRecordDataset(
-    filenames: Any, compression_type: str | None = None, buffer_size: Any = None,
-    num_parallel_reads: Any = None, name: Any = None,
+    filenames: TensorLike | Dataset, compression_type: str | None = None, buffer_size: object = None,
+    num_parallel_reads: object = None, name: str | None = None,
 ) -> Dataset:  # fmt: skip
     """Create a dataset of the records of files, as strings."""
     if isinstance(filenames, Dataset):
@@ -274,7 +274,11 @@ class RaggedFeature(NamedTuple):
     row_splits_dtype: Any = "int32"
 
 
-def _values(feature: Any, key: str, dtype: Any) -> list[Any]:
+FeatureSpec: TypeAlias = FixedLenFeature | VarLenFeature | FixedLenSequenceFeature | RaggedFeature
+Parsed: TypeAlias = TextOrTensor | SparseTensor | RaggedTensor
+
+
+def _values(feature: Message, key: str, dtype: DTypeLike) -> list[Any]:
     """Return the values of a Feature message. Raise ValueError if they are of another type."""
     kind = feature.WhichOneof("kind")
     if kind is None:
@@ -286,7 +290,7 @@ def _values(feature: Any, key: str, dtype: Any) -> list[Any]:
     return list(getattr(feature, kind).value)
 
 
-def _as_values(values: list[Any], shape: Any, dtype: Any) -> Any:
+def _as_values(values: list[Any], shape: Sizes, dtype: DTypeLike) -> TextOrTensor:
     name = str(as_dtype(dtype))
     if name == "string":
         array = np.empty(len(values), object)
@@ -295,7 +299,7 @@ def _as_values(values: list[Any], shape: Any, dtype: Any) -> Any:
     return as_tensor(np.array(values, name).reshape(shape))
 
 
-def _parse_one(spec: Any, feature: Any, key: str) -> Any:
+def _parse_one(spec: FeatureSpec, feature: Message | None, key: str) -> Parsed:
     values = [] if feature is None else _values(feature, key, spec.dtype)
     if isinstance(spec, FixedLenFeature):
         shape = tuple(int(n) for n in spec.shape)
@@ -315,7 +319,7 @@ def _parse_one(spec: Any, feature: Any, key: str) -> Any:
     return flat
 
 
-def _parse(serialized: Any, features: Mapping[str, Any]) -> dict[str, Any]:
+def _parse(serialized: TensorLike, features: Mapping[str, Any]) -> dict[str, Any]:
     example = messages()["Example"].FromString(StringTensor(serialized).numpy())
     entries = example.features.feature
     return {
@@ -324,21 +328,21 @@ def _parse(serialized: Any, features: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _entry(entries: Any, key: str) -> Any:
+def _entry(entries: Mapping[str, Message], key: str) -> Message | None:
     """Return a feature, or None. Reading a missing one would create it."""
     return entries[key] if key in entries else None  # noqa: SIM401
 
 
 def parse_single_example(
-    serialized: Any, features: Mapping[str, Any], example_names: Any = None, name: Any = None
-) -> Any:
+    serialized: TensorLike, features: Mapping[str, Any], example_names: object = None, name: str | None = None
+) -> dict[str, Parsed]:
     """Parse an Example to a dict of tensors."""
     return _parse(serialized, features)
 
 
 def parse_example(
-    serialized: Any, features: Mapping[str, Any], example_names: Any = None, name: Any = None
-) -> Any:
+    serialized: TensorLike, features: Mapping[str, Any], example_names: object = None, name: str | None = None
+) -> dict[str, Parsed]:
     """Parse several Examples to a dict of tensors with a first axis of examples."""
     array = StringTensor(serialized).array
     if array.ndim == 0:
@@ -347,7 +351,7 @@ def parse_example(
     return {key: _batch(spec, [row[key] for row in parsed]) for key, spec in features.items()}
 
 
-def _batch(spec: Any, rows: list[Any]) -> Any:
+def _batch(spec: FeatureSpec, rows: list[Any]) -> Parsed:
     if isinstance(spec, VarLenFeature):
         places = [[i, j] for i, row in enumerate(rows) for j in range(int(row.shape[0]))]
         flat = _joined([row.values for row in rows])
@@ -365,16 +369,17 @@ def _batch(spec: Any, rows: list[Any]) -> Any:
     return ops.stack(rows)
 
 
-def _joined(parts: list[Any]) -> Any:
+def _joined(parts: list[Any]) -> TextOrTensor:
     if isinstance(parts[0], StringTensor):
         return StringTensor(np.concatenate([part.array for part in parts]))
     return ops.concatenate(parts)
 
 
 def parse_single_sequence_example(
-    serialized: Any, context_features: Any = None, sequence_features: Any = None, example_name: Any = None,
-    name: Any = None,
-) -> Any:  # fmt: skip
+    serialized: TensorLike, context_features: Mapping[str, FeatureSpec] | None = None,
+    sequence_features: Mapping[str, FeatureSpec] | None = None, example_name: object = None,
+    name: str | None = None,
+) -> tuple[dict[str, Parsed], dict[str, Parsed]]:  # fmt: skip
     """Parse a SequenceExample to two dicts of tensors: the context, and sequences."""
     example = messages()["SequenceExample"].FromString(StringTensor(serialized).numpy())
     entries, lists = example.context.feature, example.feature_lists.feature_list
@@ -387,7 +392,7 @@ def parse_single_sequence_example(
     }
 
 
-def _sequence(spec: Any, entries: list[Any], key: str) -> Any:
+def _sequence(spec: FeatureSpec, entries: list[Any], key: str) -> Parsed:
     rows = [_values(entry, key, spec.dtype) for entry in entries]
     flat = _as_values([value for row in rows for value in row], (-1,), spec.dtype)
     if isinstance(spec, FixedLenSequenceFeature):
@@ -399,9 +404,9 @@ def _sequence(spec: Any, entries: list[Any], key: str) -> Any:
 
 
 def parse_sequence_example(
-    serialized: Any, context_features: Any = None, sequence_features: Any = None, example_names: Any = None,
-    name: Any = None,
-) -> Any:  # fmt: skip
+    serialized: TensorLike, context_features: object = None, sequence_features: object = None,
+    example_names: object = None, name: str | None = None,
+) -> NoReturn:  # fmt: skip
     """Raise NotImplementedError."""
     raise NotImplementedError(
         "parse_sequence_example is missing: map parse_single_sequence_example before batch()"

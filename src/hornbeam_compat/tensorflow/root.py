@@ -5,8 +5,8 @@ from __future__ import annotations
 import builtins
 import contextlib
 import logging as _logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,7 +34,9 @@ from hornbeam_compat.tensorflow.sparse import IndexedSlices as IndexedSlices
 from hornbeam_compat.tensorflow.sparse import SparseTensor as SparseTensor
 from hornbeam_compat.tensorflow.sparse import SparseTensorSpec as SparseTensorSpec
 from hornbeam_compat.tensorflow.tensors import AnyTensor
+from hornbeam_compat.tensorflow.typing import AxisLike, DTypeLike, Sizes, TensorLike
 
+T = TypeVar("T")
 VERSION = runtime.VERSION
 constant_initializer, ones_initializer, zeros_initializer = Constant, Ones, Zeros
 random_normal_initializer, random_uniform_initializer = RandomNormal, RandomUniform
@@ -90,39 +92,42 @@ def __getattr__(name: str) -> Any:
 
 
 def clip_by_value(
-    t: Any, clip_value_min: Any, clip_value_max: Any, name: str | None = None
+    t: TensorLike, clip_value_min: TensorLike, clip_value_max: TensorLike, name: str | None = None
 ) -> hornbeam.Tensor:
     """Clip values to an interval."""
     return ops.minimum(ops.maximum(t, clip_value_min), clip_value_max)
 
 
-def saturate_cast(value: Any, dtype: Any, name: str | None = None) -> hornbeam.Tensor:
+def saturate_cast(value: TensorLike, dtype: DTypeLike, name: str | None = None) -> hornbeam.Tensor:
     """Cast, with values clipped to the range of the dtype."""
     return ops.saturate_cast(value, str(dtype))
 
 
-def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = None) -> hornbeam.Tensor:
+def clip_by_norm(
+    t: TensorLike, clip_norm: TensorLike, axes: AxisLike = None, name: str | None = None
+) -> hornbeam.Tensor:
     """Scale down to at most this L2 norm."""
     tensor = as_tensor(t)
     norm = linalg.norm(tensor, axis=axes, keepdims=True)
     return tensor * clip_norm / ops.maximum(norm, clip_norm)
 
 
-def global_norm(t_list: Any, name: str | None = None) -> hornbeam.Tensor:
+def global_norm(t_list: Iterable[TensorLike | None], name: str | None = None) -> hornbeam.Tensor:
     """Compute the L2 norm of all elements of all tensors; None is skipped."""
     return ops.sqrt(math.add_n([ops.sum(ops.square(t)) for t in t_list if t is not None]))
 
 
 def clip_by_global_norm(
-    t_list: Any, clip_norm: Any, use_norm: Any = None, name: str | None = None
-) -> tuple[list[Any], hornbeam.Tensor]:
+    t_list: Iterable[TensorLike | None], clip_norm: TensorLike, use_norm: TensorLike | None = None,
+    name: str | None = None,
+) -> tuple[list[Any], hornbeam.Tensor]:  # fmt: skip
     """Scale all tensors by one factor to at most this global norm."""
-    norm = global_norm(t_list) if use_norm is None else use_norm
+    norm = global_norm(t_list) if use_norm is None else as_tensor(use_norm)
     factor = clip_norm / ops.maximum(norm, clip_norm)
     return [None if t is None else as_tensor(t) * factor for t in t_list], norm
 
 
-def group(*inputs: Any, **kwargs: Any) -> None:
+def group(*inputs: object, **kwargs: object) -> None:
     """Do nothing: operations are executed when they are called."""
 
 
@@ -136,7 +141,7 @@ class UnconnectedGradients:
     NONE, ZERO = "none", "zero"
 
 
-def complex(real: Any, imag: Any, name: str | None = None) -> hornbeam.Tensor:
+def complex(real: TensorLike, imag: TensorLike, name: str | None = None) -> hornbeam.Tensor:
     """Return real + i imag: complex128 for float64, else complex64."""
     dtype = "float64" if "float64" in (as_tensor(real).dtype, as_tensor(imag).dtype) else "float32"
     return hornbeam.Tensor(complex_(*unify(real, imag, dtype=dtype)))
@@ -149,7 +154,7 @@ def init_scope() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def device(device_name: Any) -> Iterator[None]:
+def device(device_name: object) -> Iterator[None]:
     """Do nothing: the CPU is the only device."""
     yield
 
@@ -161,12 +166,12 @@ def name_scope(name: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def control_dependencies(control_inputs: Any) -> Iterator[None]:
+def control_dependencies(control_inputs: object) -> Iterator[None]:
     """Do nothing: assignments happen in program order."""
     yield
 
 
-def get_static_value(tensor: Any, partial: Any = False) -> Any:
+def get_static_value(tensor: TensorLike, partial: object = False) -> np.ndarray | None:
     """Return the value if it is known during tracing, else None."""
     converted = as_tensor(tensor)
     return None if converted.node.level else np.asarray(converted)
@@ -177,20 +182,16 @@ def get_logger() -> _logging.Logger:
     return _logging.getLogger("tensorflow")
 
 
-def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Any:
+def ensure_shape(x: hornbeam.Tensor, shape: Sizes, name: str | None = None) -> hornbeam.Tensor:
     """Return `x`, or raise ShapeError if it does not have this shape."""
-    x.set_shape(shape)
+    tensors.set_shape(x, shape)
     return x
 
 
 def print(
-    *inputs: Any,
-    output_stream: Any = None,
-    summarize: int = 3,
-    sep: str = " ",
-    end: str = "\n",
+    *inputs: object, output_stream: object = None, summarize: int = 3, sep: str = " ", end: str = "\n",
     name: str | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Print values; traced tensors print their types."""
     values = [x.numpy() if isinstance(x, hornbeam.Tensor) and not x.node.level else x for x in inputs]
     builtins.print(*values, sep=sep, end=end)

@@ -113,7 +113,7 @@ def gpu_device_name() -> str:
     return ""
 
 
-def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: Any = None) -> bool:
+def is_gpu_available(cuda_only: bool = False, min_cuda_compute_capability: object = None) -> bool:
     """Return False."""
     return False
 
@@ -123,11 +123,11 @@ def is_built_with_cuda() -> bool:
     return False
 
 
-def set_memory_growth(device: Any, enable: bool) -> None:
+def set_memory_growth(device: object, enable: bool) -> None:
     """Do nothing: only GPUs have memory of their own."""
 
 
-def set_visible_devices(devices: Any, device_type: str | None = None) -> None:
+def set_visible_devices(devices: object, device_type: str | None = None) -> None:
     """Do nothing: the CPU is the only device."""
 
 
@@ -153,14 +153,14 @@ class LogicalDeviceConfiguration(NamedTuple):
 VirtualDeviceConfiguration = LogicalDeviceConfiguration
 
 
-def set_logical_device_configuration(device: Any, logical_devices: Any) -> None:
+def set_logical_device_configuration(device: object, logical_devices: object) -> None:
     """Do nothing: devices are not divided here."""
 
 
 set_virtual_device_configuration = set_logical_device_configuration
 
 
-def set_experimental_options(options: Any) -> None:
+def set_experimental_options(options: object) -> None:
     """Do nothing: the passes of the compiler have no switches."""
 
 
@@ -173,7 +173,7 @@ def set_log_device_placement(enabled: bool) -> None:
     """Do nothing: the CPU is the only device."""
 
 
-def set_jit(enabled: Any) -> None:
+def set_jit(enabled: object) -> None:
     """Do nothing: tf.function compiles in any case."""
 
 
@@ -194,7 +194,7 @@ def functions_run_eagerly() -> bool:
 # -- tf.profiler ---------------------------------------------------------------------------------------------
 
 
-def start(logdir: Any, options: Any = None) -> None:
+def start(logdir: object, options: object = None) -> None:
     """Say that TensorFlow's profiler is missing, and do nothing."""
     log_once("tf.profiler.experimental records nothing here: hornbeam.profiler shows where the time goes")
 
@@ -206,7 +206,7 @@ def stop(save: bool = True) -> None:
 class Profile(contextlib.nullcontext[None]):
     """Block that does nothing, after a line that says so."""
 
-    def __init__(self, logdir: Any, options: Any = None) -> None:
+    def __init__(self, logdir: TensorLike, options: object = None) -> None:
         super().__init__()
         start(logdir)
 
@@ -214,14 +214,14 @@ class Profile(contextlib.nullcontext[None]):
 class Trace(contextlib.nullcontext[None]):
     """Block that does nothing."""
 
-    def __init__(self, name: str, **kwargs: Any) -> None:
+    def __init__(self, name: str, **kwargs: object) -> None:
         super().__init__()
 
 
 # -- tf.autograph, tf.compat ---------------------------------------------------------------------------------
 
 
-def do_not_convert(func: Callable[..., Any] | None = None) -> Any:
+def do_not_convert(func: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """Return `func`: nothing is converted here."""
     return do_not_convert if func is None else func
 
@@ -230,12 +230,16 @@ def set_verbosity(level: int, alsologtostdout: bool = False) -> None:
     """Do nothing: nothing is converted, and so nothing is reported."""
 
 
-def to_code(entity: Any, recursive: bool = True, experimental_optional_features: Any = None) -> str:
+def to_code(
+    entity: Callable[..., Any], recursive: bool = True, experimental_optional_features: object = None
+) -> str:
     """Return the source code of a function: nothing is converted here."""
     return inspect.getsource(getattr(entity, "python_function", entity))
 
 
-def to_graph(entity: Any, recursive: bool = True, experimental_optional_features: Any = None) -> Any:
+def to_graph(
+    entity: Callable[..., Any], recursive: bool = True, experimental_optional_features: object = None
+) -> Callable[..., Any]:
     """Return the function: nothing is converted here."""
     return getattr(entity, "python_function", entity)
 
@@ -243,7 +247,7 @@ def to_graph(entity: Any, recursive: bool = True, experimental_optional_features
 set_random_seed = set_seed
 
 
-def enable_eager_execution(*args: Any, **kwargs: Any) -> None:
+def enable_eager_execution(*args: object, **kwargs: object) -> None:
     """Do nothing: execution is always eager."""
 
 
@@ -256,7 +260,7 @@ def executing_eagerly() -> bool:
     return current_level() == 0
 
 
-def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
+def as_text(bytes_or_text: TensorLike, encoding: str = "utf-8") -> str:
     """Decode bytes to text."""
     return bytes_or_text.decode(encoding) if isinstance(bytes_or_text, bytes) else bytes_or_text
 
@@ -264,7 +268,7 @@ def as_text(bytes_or_text: Any, encoding: str = "utf-8") -> str:
 as_str = as_text
 
 
-def as_bytes(bytes_or_text: Any, encoding: str = "utf-8") -> bytes:
+def as_bytes(bytes_or_text: TensorLike, encoding: str = "utf-8") -> bytes:
     """Encode text to bytes."""
     return bytes_or_text if isinstance(bytes_or_text, bytes) else bytes_or_text.encode(encoding)
 
@@ -275,14 +279,14 @@ class logging:
     DEBUG, ERROR, FATAL, INFO, WARN = 10, 40, 50, 20, 30
 
     @staticmethod
-    def set_verbosity(level: Any) -> None:
+    def set_verbosity(level: object) -> None:
         """Do nothing."""
 
 
 # -- tf.debugging --------------------------------------------------------------------------------------------
 
 
-def _static_value(x: Any) -> np.ndarray | None:
+def _static_value(x: TensorLike) -> np.ndarray | None:
     """Return the value, or None during tracing."""
     if holds_text(x):
         return StringTensor(x).array
@@ -292,8 +296,9 @@ def _static_value(x: Any) -> np.ndarray | None:
 
 def _comparison(test: Callable[[np.ndarray, np.ndarray], Any], text: str) -> Callable[..., None]:
     def check(
-        x: Any, y: Any, message: str | None = None, summarize: Any = None, name: str | None = None
-    ) -> None:
+        x: TensorLike, y: TensorLike, message: str | None = None, summarize: object = None,
+        name: str | None = None,
+    ) -> None:  # fmt: skip
         a, b = _static_value(x), _static_value(y)
         if a is not None and b is not None and not np.all(test(a, b)):
             raise InvalidArgumentError(f"{message or 'assertion failed'}: x {text} y, x = {a}, y = {b}")
@@ -309,8 +314,9 @@ assert_less_equal = _comparison(np.less_equal, "<=")
 
 
 def assert_near(
-    x: Any, y: Any, rtol: Any = None, atol: Any = None, message: str | None = None, **options: Any
-) -> None:
+    x: TensorLike, y: TensorLike, rtol: TensorLike | None = None, atol: TensorLike | None = None,
+    message: str | None = None, **options: object,
+) -> None:  # fmt: skip
     """Check |x - y| <= atol + rtol |y| elementwise."""
     a, b = _static_value(x), _static_value(y)
     tolerance = 10 * float(np.finfo(np.float32).eps)
@@ -320,24 +326,24 @@ def assert_near(
             raise InvalidArgumentError(f"{message or 'assertion failed'}: x is not near y, x = {a}, y = {b}")
 
 
-def assert_positive(x: Any, message: str | None = None, **options: Any) -> None:
+def assert_positive(x: TensorLike, message: str | None = None, **options: object) -> None:
     """Check x > 0 elementwise."""
     assert_greater(x, 0, message)
 
 
-def assert_non_negative(x: Any, message: str | None = None, **options: Any) -> None:
+def assert_non_negative(x: TensorLike, message: str | None = None, **options: object) -> None:
     """Check x >= 0 elementwise."""
     assert_greater_equal(x, 0, message)
 
 
-def assert_rank(x: Any, rank: int, message: str | None = None, name: str | None = None) -> None:
+def assert_rank(x: TensorLike, rank: int, message: str | None = None, name: str | None = None) -> None:
     """Check the number of axes."""
     ndim = len(as_tensor(x).shape)
     if ndim != rank:
         raise ValueError(f"{message or 'assertion failed'}: expected rank {rank}, got {ndim}")
 
 
-def assert_shapes(shapes: Any, message: str | None = None, **options: Any) -> None:
+def assert_shapes(shapes: TensorLike, message: str | None = None, **options: object) -> None:
     """Check pairs (tensor, sizes), where a name must have the same size everywhere."""
     sizes: dict[Any, int] = {}
     for x, expected in shapes.items() if isinstance(shapes, dict) else shapes:
@@ -350,20 +356,24 @@ def assert_shapes(shapes: Any, message: str | None = None, **options: Any) -> No
             raise ValueError(f"{message or 'assertion failed'}: expected shape {expected}, got {shape}")
 
 
-def assert_type(tensor: Any, tf_type: Any, message: str | None = None, name: str | None = None) -> None:
+def assert_type(
+    tensor: TensorLike, tf_type: TensorLike, message: str | None = None, name: str | None = None
+) -> None:
     """Check the dtype."""
     if as_tensor(tensor).dtype != tf_type:
         raise TypeError(f"{message or 'assertion failed'}: expected {tf_type}, got {tensor.dtype}")
 
 
-def Assert(condition: Any, data: Any, summarize: Any = None, name: str | None = None) -> None:
+def Assert(
+    condition: TensorLike, data: TensorLike, summarize: object = None, name: str | None = None
+) -> None:
     """Check a condition."""
     value = _static_value(condition)
     if value is not None and not value.all():
         raise InvalidArgumentError(f"assertion failed: {[_static_value(x) for x in data]}")
 
 
-def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor:
+def check_numerics(tensor: TensorLike, message: str, name: str | None = None) -> Tensor:
     """Return `tensor`, or raise InvalidArgumentError if it contains NaN or infinity."""
     value = _static_value(ops.all(ops.isfinite(tensor)))
     if value is not None and not value:
@@ -371,7 +381,7 @@ def check_numerics(tensor: Any, message: str, name: str | None = None) -> Tensor
     return as_tensor(tensor)
 
 
-def assert_all_finite(x: Any, message: str, name: str | None = None) -> Tensor:
+def assert_all_finite(x: TensorLike, message: str, name: str | None = None) -> Tensor:
     """Return `x`, or raise InvalidArgumentError if it contains NaN or infinity."""
     return check_numerics(x, message)
 

@@ -10,7 +10,7 @@ import functools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from hornbeam_compat.tensorflow.saved_names import class_name, find_class, find_
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import Module
 from hornbeam_compat.tensorflow.tensors import Variable as TensorFlowVariable
+from hornbeam_compat.tensorflow.typing import FilePath, Tree
 
 __all__ = [
     "DEFAULT_SERVING_SIGNATURE_DEF_KEY", "LoadOptions", "SaveOptions", "contains_saved_model", "load", "save",
@@ -37,11 +38,13 @@ DEFAULT_SERVING_SIGNATURE_DEF_KEY = "serving_default"
 _OBJECTS, _VALUES = "hornbeam_saved_model.json", "variables.npz"
 _SIMPLE = (bool, int, float, str, type(None))
 
+Signatures: TypeAlias = Function | ConcreteFunction | dict[str, Function | ConcreteFunction] | None
+
 
 class SaveOptions:
     """Options of saving, which are ignored."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         pass
 
 
@@ -49,7 +52,7 @@ class LoadOptions(SaveOptions):
     """Options of loading, which are ignored."""
 
 
-def contains_saved_model(export_dir: Any) -> bool:
+def contains_saved_model(export_dir: FilePath) -> bool:
     """Return True if a folder has what `save` writes, or a SavedModel of TensorFlow."""
     return any((Path(export_dir) / name).exists() for name in (_OBJECTS, "saved_model.pb"))
 
@@ -67,7 +70,7 @@ class _Writer:
         self._numbers: dict[int, int] = {}
         self._kept: list[Any] = []
 
-    def reference(self, part: Any) -> int:
+    def reference(self, part: object) -> int:
         """Return the number of an object, which is written once."""
         if id(part) not in self._numbers:
             number = self._numbers[id(part)] = len(self.objects)
@@ -76,7 +79,7 @@ class _Writer:
             self.objects[number] = self._object(part, number)
         return self._numbers[id(part)]
 
-    def _object(self, part: Any, number: int) -> dict[str, Any]:
+    def _object(self, part: object, number: int) -> dict[str, Any]:
         key = str(number)
         if isinstance(part, Variable):
             self.values[key] = np.asarray(part)
@@ -110,7 +113,7 @@ class _Writer:
         build = layer.get_build_config() if layer.built else None
         return {"class": class_name(type(layer)), "config": config, "build": build}
 
-    def encode(self, value: Any, name: str) -> Any:
+    def encode(self, value: Tree, name: str) -> Tree:
         """Return a value as JSON: containers, objects by their numbers, arrays by their keys."""
         if isinstance(value, _SIMPLE):
             return value
@@ -144,7 +147,9 @@ class _Writer:
 _SKIPPED = object()
 
 
-def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None) -> None:
+def save(
+    obj: Module | Layer, export_dir: FilePath, signatures: Signatures = None, options: object = None
+) -> None:
     """Write a `tf.Module`, a model or a layer to a folder, which `tf.saved_model.load` of Hornbeam reads.
 
     Args:
@@ -173,7 +178,7 @@ def save(obj: Any, export_dir: Any, signatures: Any = None, options: Any = None)
     (folder / _OBJECTS).write_text(json.dumps(content))
 
 
-def _signatures(obj: Any, signatures: Any) -> dict[str, Any]:
+def _signatures(obj: Module | Layer, signatures: Signatures) -> dict[str, Any]:
     if signatures is None:
         methods = [name for name in dir(type(obj)) if isinstance(getattr(type(obj), name, None), Function)]
         bound = [getattr(obj, name) for name in methods] if isinstance(obj, Module) else []
@@ -192,7 +197,7 @@ def _has_results(function: Function) -> bool:
     return any(hasattr(x, "shape") for x in tree.flatten(outputs))
 
 
-def _signature(obj: Any, key: str, function: Any) -> dict[str, Any]:
+def _signature(obj: object, key: str, function: object) -> dict[str, Any]:
     """Return the name of a method, and the types of its arguments."""
     concrete = function.get_concrete_function() if isinstance(function, Function) else function
     if not isinstance(concrete, ConcreteFunction):
@@ -209,7 +214,7 @@ def _signature(obj: Any, key: str, function: Any) -> dict[str, Any]:
     return {"method": name, "args": arguments[0], "kwargs": arguments[1]}
 
 
-def _encode_spec(x: Any, key: str) -> Any:
+def _encode_spec(x: object, key: str) -> str:
     if isinstance(x, TensorSpec):
         return f"spec:{json.dumps([None if x.shape is None else list(x.shape), str(x.dtype), x.name])}"
     if isinstance(x, _SIMPLE):
@@ -217,7 +222,7 @@ def _encode_spec(x: Any, key: str) -> Any:
     raise ValueError(f"the signature {key!r} has the argument {x!r}, which files do not hold")
 
 
-def _decode_spec(text: str) -> Any:
+def _decode_spec(text: str) -> Tree:
     kind, _, content = text.partition(":")
     value = json.loads(content)
     return TensorSpec(*value) if kind == "spec" else value
@@ -237,7 +242,7 @@ class _Reader:
             self._values = arrays_in(file, ".npz")
         self._created: dict[int, Any] = {}
 
-    def object(self, number: int) -> Any:
+    def object(self, number: int) -> Tree:
         """Return an object by its number."""
         if number not in self._created:
             entry, key = self._objects[number], str(number)
@@ -276,7 +281,7 @@ class _Reader:
             variable.assign(value)
         return layer
 
-    def decode(self, value: Any) -> Any:
+    def decode(self, value: Tree) -> Tree:
         """Undo `_Writer.encode`."""
         if not isinstance(value, dict):
             return value
@@ -315,7 +320,7 @@ class Signature:
     def __init__(self, function: Any, names: list[str], specs: Callable[[], Any]) -> None:
         self._function, self._names, self._specs = function, names, specs
 
-    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def __call__(self, *args: object, **kwargs: object) -> dict[str, Any]:
         """Call the function.
 
         Args:
@@ -334,12 +339,12 @@ class Signature:
         }
 
     @property
-    def structured_input_signature(self) -> Any:
+    def structured_input_signature(self) -> Tree:
         """Types of the arguments."""
         return self._function.structured_input_signature
 
 
-def _named(results: Any) -> dict[str, Any]:
+def _named(results: Tree) -> dict[str, Any]:
     if isinstance(results, dict):
         return results
     return {f"output_{index}": result for index, result in enumerate(tree.flatten(results))}
@@ -363,24 +368,24 @@ class LoadedModel:
             signature = Signature(self.serve, names, self._output_specs)
             self.signatures = {"serve": signature, DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature}
 
-    def _output_specs(self) -> Any:
+    def _output_specs(self) -> list[TensorSpec]:
         return [TensorSpec(x.shape, x.dtype) for x in self._layer.outputs]  # type: ignore[attr-defined]
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Tree:
         """Call the layer."""
         return self._layer(*args, **kwargs)
 
-    def serve(self, *args: Any) -> Any:
+    def serve(self, *args: object) -> Tree:
         """Call the layer for inference."""
         inputs = args[0] if len(args) == 1 else list(args)
         return self._layer(inputs, training=False)
 
 
-def _outputs(function: ConcreteFunction) -> Any:
+def _outputs(function: ConcreteFunction) -> Tree:
     return function.structured_outputs
 
 
-def load(export_dir: Any, tags: Any = None, options: Any = None) -> Any:
+def load(export_dir: FilePath, tags: object = None, options: object = None) -> Tree:
     """Read what `tf.saved_model.save` of Hornbeam wrote.
 
     Args:
@@ -415,5 +420,5 @@ def load(export_dir: Any, tags: Any = None, options: Any = None) -> Any:
         concrete = getattr(root, entry["method"]).get_concrete_function(*args, **kwargs)
         names = [name for name, spec, _ in concrete.parameters if isinstance(spec, TensorSpec)]
         signatures[key] = Signature(concrete, names, functools.partial(_outputs, concrete))
-    vars(root)["signatures"] = signatures
+    root.__dict__["signatures"] = signatures
     return root

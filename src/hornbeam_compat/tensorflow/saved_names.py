@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from hornbeam.errors import MissingNameError
+
+T = TypeVar("T")
 
 # Modules whose functions a file may name, besides the script: nothing in them reads or writes files.
 _FUNCTIONS = ("tensorflow.nn", "tensorflow.math", "tensorflow", "keras.activations")
 
 
-def function_name(value: Any) -> str | None:
+def function_name(value: object) -> str | None:
     """Return the module and name of a function of the script, or of TensorFlow, else None."""
     name = getattr(value, "__name__", "")
     for module in ("__main__", *_FUNCTIONS):
@@ -26,7 +29,7 @@ def function_name(value: Any) -> str | None:
     return None
 
 
-def find_function(text: str) -> Any:
+def find_function(text: str) -> Callable[..., Any]:
     """Return a function by its name in a file. Raise MissingNameError if the script does not define it."""
     module, _, name = text.partition(":")
     function = None
@@ -48,7 +51,7 @@ def class_name(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def find_class(name: str, base: type) -> Any:
+def find_class(name: str, base: type[T]) -> type[T]:
     """Return a class by the name in a file: one of Hornbeam's, or one that the program has defined."""
     module, _, qualname = name.partition(":")
     if module.startswith("hornbeam."):

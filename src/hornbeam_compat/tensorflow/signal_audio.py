@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, SupportsFloat, SupportsInt
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from hornbeam.extensions.tensors import as_tensor
 from hornbeam.extensions.tracing import is_unknown
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, Tree
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -30,7 +31,10 @@ NAMESPACES = {
 
 
 def _cosine_window(offset: float) -> Callable[..., Tensor]:
-    def window(window_length: Any, periodic: bool = True, dtype: Any = "float32", name: Any = None) -> Tensor:
+    def window(
+        window_length: SupportsInt, periodic: bool = True, dtype: DTypeLike = "float32",
+        name: str | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return a window of cosine shape."""
         length = int(window_length)
         # TensorFlow makes windows of odd length symmetric in any case.
@@ -46,8 +50,8 @@ hamming_window = _cosine_window(0.54)
 
 
 def frame(
-    signal: Any, frame_length: int, frame_step: int, pad_end: bool = False, pad_value: Any = 0,
-    axis: int = -1, name: Any = None,
+    signal: TensorLike, frame_length: int, frame_step: int, pad_end: bool = False, pad_value: float = 0,
+    axis: int = -1, name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Cut a signal into frames, on a new axis after `axis`."""
     tensor = as_tensor(signal)
@@ -62,7 +66,7 @@ def frame(
     return ops.take(tensor, places.astype(np.int32), axis=at)
 
 
-def overlap_and_add(signal: Any, frame_step: int, name: Any = None) -> Tensor:
+def overlap_and_add(signal: TensorLike, frame_step: int, name: str | None = None) -> Tensor:
     """Add frames (..., frames, length) at distances of `frame_step`."""
     frames = as_tensor(signal)
     count, length = frames.shape[-2:]
@@ -82,7 +86,7 @@ def _complex(parts: tuple[Tensor, Tensor]) -> Tensor:
     return Tensor(complex_(real.node, imaginary.node))
 
 
-def _parts(x: Any) -> tuple[Tensor, Tensor]:
+def _parts(x: TensorLike) -> tuple[Tensor, Tensor]:
     tensor = as_tensor(x)
     if not str(tensor.dtype).startswith("complex"):
         return tensor, ops.zeros_like(tensor)
@@ -100,17 +104,17 @@ def _resized(tensor: Tensor, length: int) -> Tensor:
     )
 
 
-def fft(input: Any, name: Any = None) -> Tensor:
+def fft(input: TensorLike, name: str | None = None) -> Tensor:
     """Compute the discrete Fourier transform along the last axis."""
     return _complex(ops.fft(_parts(input)))
 
 
-def fft2d(input: Any, name: Any = None) -> Tensor:
+def fft2d(input: TensorLike, name: str | None = None) -> Tensor:
     """Compute the discrete Fourier transform along the last two axes."""
     return _complex(ops.fft2(_parts(input)))
 
 
-def ifft(input: Any, name: Any = None) -> Tensor:
+def ifft(input: TensorLike, name: str | None = None) -> Tensor:
     """Invert `fft`."""
     real, imaginary = _parts(input)
     forward = ops.fft((real, -imaginary))
@@ -118,22 +122,22 @@ def ifft(input: Any, name: Any = None) -> Tensor:
     return _complex((forward[0] / size, -forward[1] / size))
 
 
-def ifft2d(input: Any, name: Any = None) -> Tensor:
+def ifft2d(input: TensorLike, name: str | None = None) -> Tensor:
     """Invert `fft2d`."""
     return _complex(ops.ifft2(_parts(input)))
 
 
-def rfft(input_tensor: Any, fft_length: Any = None, name: Any = None) -> Tensor:
+def rfft(input_tensor: TensorLike, fft_length: Tree = None, name: str | None = None) -> Tensor:
     """Compute the Fourier transform of real values along the last axis."""
     return _complex(ops.rfft(as_tensor(input_tensor), fft_length=_only_size(fft_length)))
 
 
-def irfft(input_tensor: Any, fft_length: Any = None, name: Any = None) -> Tensor:
+def irfft(input_tensor: TensorLike, fft_length: Tree = None, name: str | None = None) -> Tensor:
     """Invert `rfft`."""
     return ops.irfft(_parts(input_tensor), fft_length=_only_size(fft_length))
 
 
-def _only_size(fft_length: Any) -> Any:
+def _only_size(fft_length: Tree) -> int | None:
     """Return the number in a vector of one size, which may be unknown until the model gets data."""
     if fft_length is None or is_unknown(fft_length):
         return fft_length
@@ -143,8 +147,8 @@ def _only_size(fft_length: Any) -> Any:
 
 
 def stft(
-    signals: Any, frame_length: int, frame_step: int, fft_length: Any = None, window_fn: Any = hann_window,
-    pad_end: bool = False, name: Any = None,
+    signals: TensorLike, frame_length: int, frame_step: int, fft_length: SupportsInt | None = None,
+    window_fn: Callable[..., Tensor] | None = hann_window, pad_end: bool = False, name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Compute the short-time Fourier transform, (..., frames, fft_length // 2 + 1)."""
     length = int(frame_length)
@@ -156,13 +160,9 @@ def stft(
 
 
 def inverse_stft(
-    stfts: Any,
-    frame_length: int,
-    frame_step: int,
-    fft_length: Any = None,
-    window_fn: Any = hann_window,
-    name: Any = None,
-) -> Tensor:
+    stfts: TensorLike, frame_length: int, frame_step: int, fft_length: SupportsInt | None = None,
+    window_fn: Callable[..., Tensor] | None = hann_window, name: str | None = None,
+) -> Tensor:  # fmt: skip
     """Invert `stft`, by overlapping and adding."""
     length = int(frame_length)
     size = int(fft_length) if fft_length is not None else 1 << (length - 1).bit_length()
@@ -175,14 +175,14 @@ def inverse_stft(
 # -- mel frequencies -----------------------------------------------------------------------------------------
 
 
-def _mel(hertz: Any) -> Any:
+def _mel(hertz: TensorLike) -> np.ndarray:
     return 1127.0 * np.log1p(np.asarray(hertz, np.float64) / 700.0)
 
 
 def linear_to_mel_weight_matrix(
-    num_mel_bins: int = 20, num_spectrogram_bins: int = 129, sample_rate: Any = 8000,
-    lower_edge_hertz: float = 125.0, upper_edge_hertz: float = 3800.0, dtype: Any = "float32",
-    name: Any = None,
+    num_mel_bins: int = 20, num_spectrogram_bins: int = 129, sample_rate: SupportsFloat = 8000,
+    lower_edge_hertz: float = 125.0, upper_edge_hertz: float = 3800.0, dtype: DTypeLike = "float32",
+    name: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Return the matrix (spectrogram bins, mel bins) of triangular filters on the mel scale of HTK."""
     hertz = np.linspace(0.0, float(sample_rate) / 2, int(num_spectrogram_bins))[1:]
@@ -194,7 +194,7 @@ def linear_to_mel_weight_matrix(
     return as_tensor(np.pad(weights, [(1, 0), (0, 0)]).astype(str(as_dtype(dtype))))
 
 
-def mfccs_from_log_mel_spectrograms(log_mel_spectrograms: Any, name: Any = None) -> Tensor:
+def mfccs_from_log_mel_spectrograms(log_mel_spectrograms: TensorLike, name: str | None = None) -> Tensor:
     """Return mel-frequency cepstral coefficients: the second cosine transform along the last axis."""
     tensor = as_tensor(log_mel_spectrograms)
     size = tensor.shape[-1]
@@ -213,7 +213,7 @@ class DecodeWav(NamedTuple):
 
 
 def decode_wav(
-    contents: Any, desired_channels: int = -1, desired_samples: int = -1, name: Any = None
+    contents: TensorLike, desired_channels: int = -1, desired_samples: int = -1, name: str | None = None
 ) -> DecodeWav:
     """Decode a WAV file of 16 bits a sample.
 
@@ -247,7 +247,7 @@ def decode_wav(
     return DecodeWav(as_tensor(audio), as_tensor(np.int32(rate)))
 
 
-def encode_wav(audio: Any, sample_rate: Any, name: Any = None) -> StringTensor:
+def encode_wav(audio: TensorLike, sample_rate: SupportsInt, name: str | None = None) -> StringTensor:
     """Encode values from -1 to 1 of shape (samples, channels) as a WAV file of 16 bits a sample."""
     array = np.asarray(as_tensor(audio))
     out = io.BytesIO()

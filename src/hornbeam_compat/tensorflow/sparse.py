@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from hornbeam.extensions.tensors import sparse as core
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.dtypes import TensorShape, as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
+from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, Sizes, TensorLike, TextOrTensor
+
+T = TypeVar("T")
+AnySparse: TypeAlias = "SparseTensor | core.SparseTensor"
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -46,29 +50,35 @@ class SparseTensor(Composite):
 
     __slots__ = ()
 
-    def __new__(cls, indices: Any, values: Any, dense_shape: Any) -> Any:
+    if TYPE_CHECKING:  # attributes of both subclasses
+        indices: np.ndarray
+        values: Any
+        shape: Any
+        dtype: Any
+
+    def __new__(cls, indices: TensorLike, values: TensorLike, dense_shape: object) -> SparseTensor:
         if cls is SparseTensor:
             cls = SparseStrings if holds_text(values) else SparseNumbers
         return object.__new__(cls)
 
     @property
     def dense_shape(self) -> Tensor:
-        return as_tensor(np.array(tuple(self.shape), np.int64))  # type: ignore[attr-defined]
+        return as_tensor(np.array(tuple(self.shape), np.int64))
 
     def get_shape(self) -> TensorShape:
-        return TensorShape(self.shape)  # type: ignore[attr-defined]
+        return TensorShape(self.shape)
 
-    def with_values(self, new_values: Any) -> Any:
+    def with_values(self, new_values: TensorLike) -> SparseTensor:
         """Return other values at the same places."""
-        return SparseTensor(self.indices, new_values, self.shape)  # type: ignore[attr-defined]
+        return SparseTensor(self.indices, new_values, self.shape)
 
     # As part of a dataset.
 
-    def stack(self, values: Any) -> Any:
+    def stack(self, values: Sequence[SparseTensor]) -> SparseTensor:
         """Stack sparse tensors along a new first axis."""
         return concat(0, [expand_dims(value, 0) for value in values])
 
-    def row(self, index: int) -> Any:
+    def row(self, index: int) -> SparseTensor:
         """Return a row."""
         places, values, shape = _parts(self)
         rows = np.flatnonzero(places[:, 0] == index)
@@ -76,15 +86,15 @@ class SparseTensor(Composite):
 
     def row_count(self) -> int:
         """Return the size of the first axis."""
-        return int(self.shape[0])  # type: ignore[attr-defined]
+        return int(self.shape[0])
 
     def spec(self) -> SparseTensorSpec:
         """Return the type."""
-        return SparseTensorSpec(self.shape, self.dtype)  # type: ignore[attr-defined]
+        return SparseTensorSpec(self.shape, self.dtype)
 
     def __repr__(self) -> str:
-        places = np.asarray(self.indices).tolist()  # type: ignore[attr-defined]
-        return f"SparseTensor(indices={places}, values={self.values}, dense_shape={self.shape})"  # type: ignore[attr-defined]
+        places = np.asarray(self.indices).tolist()
+        return f"SparseTensor(indices={places}, values={self.values}, dense_shape={self.shape})"
 
 
 class SparseTensorSpec:
@@ -97,7 +107,7 @@ class SparseTensorSpec:
 
     value_type = SparseTensor
 
-    def __init__(self, shape: Any = None, dtype: Any = "float32") -> None:
+    def __init__(self, shape: ShapeLike | None = None, dtype: DTypeLike = "float32") -> None:
         self.shape = None if shape is None else TensorShape(shape)
         self.dtype = as_dtype(dtype)
 
@@ -128,7 +138,7 @@ class IndexedSlices:
         dense_shape: Sizes of the tensor, or None.
     """
 
-    def __init__(self, values: Any, indices: Any, dense_shape: Any = None) -> None:
+    def __init__(self, values: TensorLike, indices: TensorLike, dense_shape: ShapeLike | None = None) -> None:
         self.values, self.indices = as_tensor(values), as_tensor(indices)
         self.dense_shape = None if dense_shape is None else as_tensor(dense_shape)
 
@@ -139,16 +149,16 @@ class IndexedSlices:
         shape = np.asarray(self.dense_shape).tolist()
         return ops.scatter(ops.expand_dims(self.indices, -1), self.values, shape)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self.to_tensor(), dtype)
 
 
-class SparseNumbers(core.SparseTensor, SparseTensor):
+class SparseNumbers(core.SparseTensor, SparseTensor):  # type: ignore[misc]  # both have `with_values`
     """Sparse tensor of numbers."""
 
     __slots__ = ()
 
-    def __init__(self, indices: Any, values: Any, dense_shape: Any) -> None:
+    def __init__(self, indices: TensorLike, values: TensorLike, dense_shape: ShapeLike) -> None:
         super().__init__(_places(indices, dense_shape), values, np.asarray(dense_shape).tolist())
         self.indices = self.host_places(self.indices)
 
@@ -164,7 +174,7 @@ class SparseStrings(SparseTensor):
 
     __slots__ = ("dtype", "indices", "shape", "values")
 
-    def __init__(self, indices: Any, values: Any, dense_shape: Any) -> None:
+    def __init__(self, indices: TensorLike, values: TensorLike, dense_shape: ShapeLike) -> None:
         places = _places(indices, dense_shape)
         order = np.lexsort(places.T[::-1])
         self.indices = places[order].view(Places)
@@ -173,11 +183,11 @@ class SparseStrings(SparseTensor):
         self.dtype = "string"
 
 
-def _places(indices: Any, dense_shape: Any) -> np.ndarray:
+def _places(indices: TensorLike, dense_shape: ShapeLike) -> np.ndarray:
     return np.asarray(indices, np.int64).reshape(-1, len(np.asarray(dense_shape)))
 
 
-def _parts(sp: Any) -> tuple[np.ndarray, Any, tuple[int, ...]]:
+def _parts(sp: AnySparse) -> tuple[np.ndarray, Any, tuple[int, ...]]:
     return np.asarray(sp.indices), sp.values, tuple(int(n) for n in sp.shape)
 
 
@@ -189,7 +199,7 @@ def patches() -> list[Patch]:
 # -- tf.sparse -----------------------------------------------------------------------------------------------
 
 
-def from_dense(tensor: Any, name: Any = None) -> Any:
+def from_dense(tensor: TensorLike, name: str | None = None) -> SparseTensor:
     """Return the values that are not 0, or not "", and their places."""
     if holds_text(tensor):
         array = StringTensor(tensor).array
@@ -201,8 +211,9 @@ def from_dense(tensor: Any, name: Any = None) -> Any:
 
 
 def to_dense(
-    sp_input: Any, default_value: Any = None, validate_indices: bool = True, name: Any = None
-) -> Any:
+    sp_input: AnySparse, default_value: TensorLike | None = None, validate_indices: bool = True,
+    name: str | None = None,
+) -> TextOrTensor:  # fmt: skip
     """Return the tensor, with `default_value` (0 or "") elsewhere."""
     places, values, shape = _parts(sp_input)
     if isinstance(sp_input, SparseStrings):
@@ -215,19 +226,21 @@ def to_dense(
     return ops.scatter_update(dense, places.astype(np.int32), values) if len(places) else dense
 
 
-def reorder(sp_input: Any, name: Any = None) -> Any:
+def reorder(sp_input: T, name: str | None = None) -> T:
     """Return `sp_input`: places are always sorted."""
     return sp_input
 
 
-def map_values(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def map_values(op: Callable[..., Any], *args: AnySparse | TensorLike, **kwargs: object) -> SparseTensor:
     """Apply a function to the values; other arguments that are sparse have the same places."""
     first = next(x for x in args if isinstance(x, core.SparseTensor))
     flat = [x.values if isinstance(x, core.SparseTensor) else x for x in args]
     return SparseTensor(first.indices, op(*flat, **kwargs), first.shape)
 
 
-def add(a: Any, b: Any, threshold: Any = 0, name: Any = None) -> Any:
+def add(
+    a: TensorLike, b: TensorLike, threshold: object = 0, name: str | None = None
+) -> SparseTensor | Tensor:
     """Add two tensors; the sum of two sparse ones is sparse."""
     if not (isinstance(a, core.SparseTensor) and isinstance(b, core.SparseTensor)):
         return ops.add(a, b)
@@ -240,7 +253,7 @@ def add(a: Any, b: Any, threshold: Any = 0, name: Any = None) -> Any:
 
 
 def _extremum(fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def compute(sp_a: Any, sp_b: Any, name: Any = None) -> Any:
+    def compute(sp_a: AnySparse, sp_b: AnySparse, name: str | None = None) -> SparseTensor:
         places = np.unique(np.concatenate([np.asarray(sp_a.indices), np.asarray(sp_b.indices)]), axis=0)
         dense = fn(to_dense(sp_a), to_dense(sp_b))
         return SparseTensor(places, dense[tuple(places.T)], sp_a.shape)
@@ -252,15 +265,15 @@ maximum, minimum = _extremum(ops.maximum), _extremum(ops.minimum)
 
 
 def sparse_dense_matmul(
-    sp_a: Any, b: Any, adjoint_a: bool = False, adjoint_b: bool = False, name: Any = None
+    sp_a: TensorLike, b: TensorLike, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
 ) -> Tensor:
     """Multiply matrices, of which one or both are sparse."""
-    left = transpose(sp_a) if adjoint_a and isinstance(sp_a, core.SparseTensor) else sp_a
+    left: Any = transpose(sp_a) if adjoint_a and isinstance(sp_a, core.SparseTensor) else sp_a
     right = ops.transpose(b) if adjoint_b else b
     return ops.matmul(left, right)
 
 
-def transpose(sp_input: Any, perm: Any = None, name: Any = None) -> Any:
+def transpose(sp_input: AnySparse, perm: Sizes | None = None, name: str | None = None) -> SparseTensor:
     """Reverse the order of the axes, or permute them."""
     places, values, shape = _parts(sp_input)
     order = list(reversed(range(len(shape)))) if perm is None else [int(axis) for axis in perm]
@@ -268,7 +281,7 @@ def transpose(sp_input: Any, perm: Any = None, name: Any = None) -> Any:
     return SparseTensor(places[sort][:, order], _take(values, sort), [shape[axis] for axis in order])
 
 
-def reshape(sp_input: Any, shape: Any, name: Any = None) -> Any:
+def reshape(sp_input: AnySparse, shape: ShapeLike, name: str | None = None) -> SparseTensor:
     """Change the shape."""
     places, values, sizes = _parts(sp_input)
     flat = np.ravel_multi_index(tuple(places.T), sizes)
@@ -276,7 +289,7 @@ def reshape(sp_input: Any, shape: Any, name: Any = None) -> Any:
     return SparseTensor(np.stack(np.unravel_index(flat, new), axis=1), values, new)
 
 
-def expand_dims(sp_input: Any, axis: int | None = None, name: Any = None) -> Any:
+def expand_dims(sp_input: AnySparse, axis: int | None = None, name: str | None = None) -> SparseTensor:
     """Add an axis of size 1."""
     places, values, shape = _parts(sp_input)
     at = axis if axis is not None else -1
@@ -284,7 +297,7 @@ def expand_dims(sp_input: Any, axis: int | None = None, name: Any = None) -> Any
     return SparseTensor(np.insert(places, at, 0, axis=1), values, (*shape[:at], 1, *shape[at:]))
 
 
-def slice(sp_input: Any, start: Any, size: Any, name: Any = None) -> Any:
+def slice(sp_input: AnySparse, start: TensorLike, size: TensorLike, name: str | None = None) -> SparseTensor:
     """Return the values in a block."""
     places, values, shape = _parts(sp_input)
     first, extent = np.asarray(start), np.asarray(size)
@@ -293,7 +306,7 @@ def slice(sp_input: Any, start: Any, size: Any, name: Any = None) -> Any:
     return SparseTensor(places[inside] - first, _take(values, np.flatnonzero(inside)), sizes)
 
 
-def split(sp_input: Any = None, num_split: int = 1, axis: int = 0, name: Any = None) -> list[Any]:
+def split(sp_input: AnySparse, num_split: int = 1, axis: int = 0, name: str | None = None) -> list[Any]:
     """Split along an axis; the first parts are larger by one where sizes are not equal."""
     shape = [int(n) for n in sp_input.shape]
     parts, start = [], 0
@@ -306,7 +319,9 @@ def split(sp_input: Any = None, num_split: int = 1, axis: int = 0, name: Any = N
     return parts
 
 
-def concat(axis: int, sp_inputs: Any, expand_nonconcat_dims: bool = False, name: Any = None) -> Any:
+def concat(
+    axis: int, sp_inputs: Sequence[AnySparse], expand_nonconcat_dims: bool = False, name: str | None = None
+) -> SparseTensor:
     """Concatenate along an axis."""
     at, offset, places = axis % len(sp_inputs[0].shape), 0, []
     for sp in sp_inputs:
@@ -315,7 +330,7 @@ def concat(axis: int, sp_inputs: Any, expand_nonconcat_dims: bool = False, name:
         offset += int(sp.shape[at])
         places.append(moved)
     text = isinstance(sp_inputs[0], SparseStrings)
-    values = [sp.values for sp in sp_inputs]
+    values: list[Any] = [sp.values for sp in sp_inputs]
     joined = StringTensor(np.concatenate([v.array for v in values])) if text else ops.concatenate(values)
     sizes = np.max([[int(n) for n in sp.shape] for sp in sp_inputs], axis=0)
     sizes[at] = offset
@@ -324,20 +339,20 @@ def concat(axis: int, sp_inputs: Any, expand_nonconcat_dims: bool = False, name:
     return SparseTensor(everything[order], _take(joined, order), sizes)
 
 
-def reset_shape(sp_input: Any, new_shape: Any = None) -> Any:
+def reset_shape(sp_input: AnySparse, new_shape: ShapeLike | None = None) -> SparseTensor:
     """Return the same values in another shape of the same rank; the smallest one if None."""
     places, values, _ = _parts(sp_input)
     return SparseTensor(places, values, places.max(axis=0) + 1 if new_shape is None else new_shape)
 
 
-def retain(sp_input: Any, to_retain: Any) -> Any:
+def retain(sp_input: AnySparse, to_retain: TensorLike) -> SparseTensor:
     """Select values by a mask."""
     places, values, shape = _parts(sp_input)
     kept = np.flatnonzero(np.asarray(to_retain))
     return SparseTensor(places[kept], _take(values, kept), shape)
 
 
-def mask(a: Any, mask_indices: Any, name: Any = None) -> Any:
+def mask(a: SparseTensor | TensorLike, mask_indices: object, name: str | None = None) -> NoReturn:
     """Raise NotImplementedError: IndexedSlices are missing."""
     raise NotImplementedError(
         "tf.sparse.mask takes tf.IndexedSlices, which gradients are not here: gather rows"
@@ -345,16 +360,18 @@ def mask(a: Any, mask_indices: Any, name: Any = None) -> Any:
 
 
 def reduce_sum(
-    sp_input: Any, axis: Any = None, keepdims: Any = None, output_is_sparse: bool = False, **options: Any
-) -> Any:
+    sp_input: AnySparse, axis: int | Sequence[int] | None = None, keepdims: bool | None = None,
+    output_is_sparse: bool = False, **options: object,
+) -> SparseTensor | Tensor:  # fmt: skip
     """Sum along axes, to a dense tensor."""
     total = ops.sum(to_dense(sp_input), axis=axis, keepdims=bool(keepdims))
     return from_dense(total) if output_is_sparse else total
 
 
 def reduce_max(
-    sp_input: Any, axis: Any = None, keepdims: Any = None, output_is_sparse: bool = False, **options: Any
-) -> Any:
+    sp_input: AnySparse, axis: int | Sequence[int] | None = None, keepdims: bool | None = None,
+    output_is_sparse: bool = False, **options: object,
+) -> SparseTensor | Tensor:  # fmt: skip
     """Return the largest of the values along axes, 0 where there are none."""
     lowest = to_dense(
         sp_input, default_value=-np.inf if "float" in sp_input.dtype else np.iinfo(str(sp_input.dtype)).min
@@ -365,14 +382,14 @@ def reduce_max(
     return from_dense(result) if output_is_sparse else result
 
 
-def softmax(sp_logits: Any, name: Any = None) -> Any:
+def softmax(sp_logits: AnySparse, name: str | None = None) -> SparseTensor:
     """Apply softmax to the values of each row."""
     places, _, shape = _parts(sp_logits)
     dense = ops.softmax(to_dense(sp_logits, default_value=-np.inf), axis=-1)
     return SparseTensor(places, dense[tuple(places.T)], shape)
 
 
-def to_indicator(sp_input: Any, vocab_size: int, name: Any = None) -> Tensor:
+def to_indicator(sp_input: AnySparse, vocab_size: int, name: str | None = None) -> Tensor:
     """Return True at the columns that the values name."""
     places, values, shape = _parts(sp_input)
     result = np.zeros((*shape[:-1], int(vocab_size)), bool)
@@ -380,7 +397,9 @@ def to_indicator(sp_input: Any, vocab_size: int, name: Any = None) -> Tensor:
     return as_tensor(result)
 
 
-def eye(num_rows: int, num_columns: int | None = None, dtype: Any = "float32", name: Any = None) -> Any:
+def eye(
+    num_rows: int, num_columns: int | None = None, dtype: DTypeLike = "float32", name: str | None = None
+) -> SparseTensor:
     """Create an identity matrix."""
     count = min(int(num_rows), int(num_columns or num_rows))
     values = ops.ones((count,), dtype)
@@ -389,7 +408,7 @@ def eye(num_rows: int, num_columns: int | None = None, dtype: Any = "float32", n
     )
 
 
-def _take(values: Any, places: np.ndarray) -> Any:
+def _take(values: TextOrTensor, places: np.ndarray) -> TextOrTensor:
     return (
         values[places]
         if isinstance(values, StringTensor)
@@ -400,7 +419,7 @@ def _take(values: Any, places: np.ndarray) -> Any:
 # -- tf.sets -------------------------------------------------------------------------------------------------
 
 
-def _rows(x: Any) -> tuple[list[set[Any]], tuple[int, ...], bool]:
+def _rows(x: SparseStrings | TensorLike) -> tuple[list[set[Any]], tuple[int, ...], bool]:
     """Return the sets along the last axis, the other sizes, and True for strings."""
     if isinstance(x, (core.SparseTensor, SparseStrings)):
         places, values, shape = _parts(x)
@@ -419,37 +438,52 @@ def _rows(x: Any) -> tuple[list[set[Any]], tuple[int, ...], bool]:
     return [set(row) for row in array.reshape(-1, array.shape[-1]).tolist()], array.shape[:-1], text
 
 
-def _combined(fn: Callable[[set[Any], set[Any]], set[Any]], a: Any, b: Any) -> Any:
+def _combined(
+    fn: Callable[[set[Any], set[Any]], set[Any]], a: SparseStrings | TensorLike, b: SparseStrings | TensorLike
+) -> SparseTensor:
     (rows_a, shape, text), (rows_b, _, _) = _rows(a), _rows(b)
     return _as_sparse([fn(x, y) for x, y in zip(rows_a, rows_b, strict=True)], shape, text, a)
 
 
-def _as_sparse(rows: Sequence[set[Any]], shape: tuple[int, ...], text: bool, like: Any) -> Any:
+def _as_sparse(
+    rows: Sequence[set[Any]], shape: tuple[int, ...], text: bool, like: SparseStrings | TensorLike
+) -> SparseTensor:
     ordered = [sorted(row) for row in rows]
     places = [(*np.unravel_index(i, shape), j) for i, row in enumerate(ordered) for j in range(len(row))]
     flat = [value for row in ordered for value in row]
-    dtype = None if text else getattr(like, "dtype", None) or as_tensor(like).dtype
+    dtype = (
+        None
+        if text or isinstance(like, SparseStrings)
+        else getattr(like, "dtype", None) or as_tensor(like).dtype
+    )
     values: Any = StringTensor(np.array(flat, object)) if text else ops.cast(as_tensor(np.array(flat)), dtype)
     width = max(map(len, ordered), default=0)
     return SparseTensor(np.array(places, np.int64).reshape(-1, len(shape) + 1), values, (*shape, width))
 
 
-def union(a: Any, b: Any, validate_indices: bool = True) -> Any:
+def union(
+    a: SparseStrings | TensorLike, b: SparseStrings | TensorLike, validate_indices: bool = True
+) -> SparseTensor:
     """Return the union of the sets along the last axis."""
     return _combined(set.union, a, b)
 
 
-def intersection(a: Any, b: Any, validate_indices: bool = True) -> Any:
+def intersection(
+    a: SparseStrings | TensorLike, b: SparseStrings | TensorLike, validate_indices: bool = True
+) -> SparseTensor:
     """Return the intersection of the sets along the last axis."""
     return _combined(set.intersection, a, b)
 
 
-def difference(a: Any, b: Any, aminusb: bool = True, validate_indices: bool = True) -> Any:
+def difference(
+    a: SparseStrings | TensorLike, b: SparseStrings | TensorLike, aminusb: bool = True,
+    validate_indices: bool = True,
+) -> SparseTensor:  # fmt: skip
     """Return the elements of the sets of `a` that are not in those of `b`."""
     return _combined(set.difference, a, b) if aminusb else _combined(set.difference, b, a)
 
 
-def size(a: Any, validate_indices: bool = True) -> Tensor:
+def size(a: SparseStrings | TensorLike, validate_indices: bool = True) -> Tensor:
     """Return the number of elements of each set."""
     rows, shape, _ = _rows(a)
     return as_tensor(np.array([len(row) for row in rows], np.int32).reshape(shape))

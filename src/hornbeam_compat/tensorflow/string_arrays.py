@@ -11,78 +11,85 @@ from hornbeam import ops
 from hornbeam.data import Strings
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
+from hornbeam_compat.tensorflow.tensors import integers_of
+from hornbeam_compat.tensorflow.typing import AxisLike, DTypeLike, ShapeLike, TensorLike, Tensors
 
 
-def _ints(x: Any) -> Any:
-    """Return integers as NumPy takes them: an int, or a tuple."""
-    array = np.asarray(x)
-    return int(array) if array.ndim == 0 else tuple(int(n) for n in array.reshape(-1))
+def _fill(dims: ShapeLike, value: TensorLike, name: str | None = None) -> StringTensor:
+    return StringTensor(np.full(integers_of(dims), StringTensor(value).array[()], object))
 
 
-def _fill(dims: Any, value: Any, name: Any = None) -> StringTensor:
-    return StringTensor(np.full(_ints(dims), StringTensor(value).array[()], object))
-
-
-def _zeros_like(input: Any, dtype: Any = None, name: Any = None) -> StringTensor:
+def _zeros_like(input: TensorLike, dtype: object = None, name: str | None = None) -> StringTensor:
     return StringTensor(np.full(np.shape(input), b"", object))
 
 
-def _where(condition: Any, x: Any = None, y: Any = None, name: Any = None) -> StringTensor:
+def _where(condition: TensorLike, x: TensorLike, y: TensorLike, name: str | None = None) -> StringTensor:
     return StringTensor(np.where(np.asarray(condition), StringTensor(x).array, StringTensor(y).array))
 
 
-def _tile(input: Any, multiples: Any, name: Any = None) -> StringTensor:
-    return StringTensor(np.tile(StringTensor(input).array, _ints(multiples)))
+def _tile(input: TensorLike, multiples: ShapeLike, name: str | None = None) -> StringTensor:
+    return StringTensor(np.tile(StringTensor(input).array, integers_of(multiples)))
 
 
-def _reverse(tensor: Any, axis: Any, name: Any = None) -> StringTensor:
-    return StringTensor(np.flip(StringTensor(tensor).array, _ints(axis)))
+def _reverse(tensor: TensorLike, axis: TensorLike, name: str | None = None) -> StringTensor:
+    return StringTensor(np.flip(StringTensor(tensor).array, integers_of(axis)))
 
 
-def _transpose(a: Any, perm: Any = None, conjugate: bool = False, name: Any = None) -> StringTensor:
-    return StringTensor(np.transpose(StringTensor(a).array, None if perm is None else _ints(perm)))
+def _transpose(
+    a: TensorLike, perm: AxisLike = None, conjugate: bool = False, name: str | None = None
+) -> StringTensor:
+    return StringTensor(np.transpose(StringTensor(a).array, None if perm is None else integers_of(perm)))
 
 
-def _repeat(input: Any, repeats: Any, axis: Any = None, name: Any = None) -> StringTensor:
-    return StringTensor(np.repeat(StringTensor(input).array, _ints(repeats), axis))
+def _repeat(
+    input: TensorLike, repeats: TensorLike, axis: int | None = None, name: str | None = None
+) -> StringTensor:
+    return StringTensor(np.repeat(StringTensor(input).array, integers_of(repeats), axis))
 
 
-def _roll(input: Any, shift: Any, axis: Any, name: Any = None) -> StringTensor:
-    return StringTensor(np.roll(StringTensor(input).array, _ints(shift), _ints(axis)))
+def _roll(input: TensorLike, shift: TensorLike, axis: TensorLike, name: str | None = None) -> StringTensor:
+    return StringTensor(np.roll(StringTensor(input).array, integers_of(shift), integers_of(axis)))
 
 
-def _broadcast_to(input: Any, shape: Any, name: Any = None) -> StringTensor:
-    return StringTensor(np.broadcast_to(StringTensor(input).array, _ints(shape)))
+def _broadcast_to(input: TensorLike, shape: ShapeLike, name: str | None = None) -> StringTensor:
+    return StringTensor(np.broadcast_to(StringTensor(input).array, integers_of(shape)))
 
 
-def _boolean_mask(tensor: Any, mask: Any, axis: Any = None, name: Any = None) -> StringTensor:
+def _boolean_mask(
+    tensor: TensorLike, mask: TensorLike, axis: int | None = None, name: str | None = None
+) -> StringTensor:
     places = np.asarray(mask).astype(bool)
     return StringTensor(StringTensor(tensor).array[(slice(None),) * int(axis or 0) + (places,)])
 
 
-def _stack(values: Any, axis: int = 0, name: Any = None) -> StringTensor:
+def _stack(values: Tensors, axis: int = 0, name: str | None = None) -> StringTensor:
     return StringTensor(np.stack([StringTensor(value).array for value in values], axis))
 
 
-def _unstack(value: Any, num: Any = None, axis: int = 0, name: Any = None) -> list[StringTensor]:
+def _unstack(
+    value: TensorLike, num: object = None, axis: int = 0, name: str | None = None
+) -> list[StringTensor]:
     return [StringTensor(part) for part in np.moveaxis(StringTensor(value).array, axis, 0)]
 
 
 def _split(
-    value: Any, num_or_size_splits: Any, axis: int = 0, num: Any = None, name: Any = None
-) -> list[StringTensor]:
-    sizes = _ints(num_or_size_splits)
+    value: TensorLike, num_or_size_splits: TensorLike, axis: int = 0, num: object = None,
+    name: str | None = None,
+) -> list[StringTensor]:  # fmt: skip
+    sizes = integers_of(num_or_size_splits)
     places = sizes if isinstance(sizes, int) else np.cumsum(sizes)[:-1]
     return [StringTensor(part) for part in np.split(StringTensor(value).array, places, int(axis))]
 
 
-def _gather_nd(params: Any, indices: Any, batch_dims: int = 0, name: Any = None) -> StringTensor:
+def _gather_nd(
+    params: TensorLike, indices: TensorLike, batch_dims: int = 0, name: str | None = None
+) -> StringTensor:
     if batch_dims:
         raise NotImplementedError("tf.gather_nd(batch_dims=) takes no strings here")
     return StringTensor(StringTensor(params).array[tuple(np.moveaxis(np.asarray(indices), -1, 0))])
 
 
-def _slice(input_: Any, begin: Any, size: Any, name: Any = None) -> StringTensor:
+def _slice(input_: TensorLike, begin: ShapeLike, size: ShapeLike, name: str | None = None) -> StringTensor:
     pairs = zip(np.asarray(begin).tolist(), np.asarray(size).tolist(), strict=True)
     return StringTensor(
         StringTensor(input_).array[tuple(slice(a, None if n == -1 else a + n) for a, n in pairs)]
@@ -90,30 +97,33 @@ def _slice(input_: Any, begin: Any, size: Any, name: Any = None) -> StringTensor
 
 
 def _pad(
-    tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = "", name: Any = None
-) -> StringTensor:
+    tensor: TensorLike, paddings: TensorLike, mode: str = "CONSTANT", constant_values: TensorLike = "",
+    name: str | None = None,
+) -> StringTensor:  # fmt: skip
     if mode.upper() != "CONSTANT":
         raise NotImplementedError(f"tf.pad(mode={mode!r}) takes no strings here")
     fill = b"" if isinstance(constant_values, int) else StringTensor(constant_values).array[()]
     return StringTensor(np.pad(StringTensor(tensor).array, np.asarray(paddings), constant_values=fill))
 
 
-def _unique(x: Any, out_idx: Any = "int32", name: Any = None) -> tuple[StringTensor, Any]:
+def _unique(x: TensorLike, out_idx: DTypeLike = "int32", name: str | None = None) -> tuple[StringTensor, Any]:
     values = StringTensor(x).array.tolist()
     known = {value: index for index, value in enumerate(dict.fromkeys(values))}
     return StringTensor(list(known)), ops.cast(as_tensor([known[value] for value in values]), out_idx)
 
 
-def _sort(values: Any, axis: int = -1, direction: str = "ASCENDING", name: Any = None) -> StringTensor:
+def _sort(
+    values: TensorLike, axis: int = -1, direction: str = "ASCENDING", name: str | None = None
+) -> StringTensor:
     ordered = np.sort(StringTensor(values).array, int(axis))
     return StringTensor(ordered if direction == "ASCENDING" else np.flip(ordered, int(axis)))
 
 
-def _same(input: Any, *args: Any, **kwargs: Any) -> StringTensor:
+def _same(input: TensorLike, *args: object, **kwargs: object) -> StringTensor:
     return StringTensor(input)
 
 
-def _cast(x: Any, dtype: Any, name: Any = None) -> StringTensor:
+def _cast(x: TensorLike, dtype: DTypeLike, name: str | None = None) -> StringTensor:
     if str(dtype) != "string":
         raise TypeError(f"tf.cast does not read strings as {dtype}: tf.strings.to_number does")
     return StringTensor(x)
@@ -157,5 +167,5 @@ def for_strings(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Calla
     return function if is_text else None
 
 
-def _lists_text(x: Any) -> bool:
+def _lists_text(x: TensorLike) -> bool:
     return isinstance(x, (list, tuple)) and holds_text(x)

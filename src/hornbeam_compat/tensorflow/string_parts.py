@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam import Tensor
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.ragged import RaggedTensor
 from hornbeam_compat.tensorflow.strings import StringTensor, map_elements
+from hornbeam_compat.tensorflow.typing import RaggedLike, RaggedOrTensor, TensorLike
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -23,7 +25,9 @@ NAMESPACES = {
 _ERRORS = {"strict": "strict", "replace": "replace", "ignore": "ignore"}
 
 
-def rows_of(input: Any, split: Callable[[bytes], Any], convert: Callable[[list[Any]], Any]) -> Any:
+def rows_of(
+    input: RaggedLike, split: Callable[[bytes], Any], convert: Callable[[list[Any]], Any]
+) -> RaggedOrTensor:
     """Return the parts of a string, or a ragged tensor of the parts of several ones.
 
     Args:
@@ -53,13 +57,15 @@ def strings(parts: list[Any]) -> StringTensor:
     return StringTensor(array)
 
 
-def split(input: Any, sep: Any = None, maxsplit: int = -1, name: Any = None) -> Any:
+def split(
+    input: RaggedLike, sep: TensorLike | None = None, maxsplit: int = -1, name: str | None = None
+) -> RaggedOrTensor:
     """Split a string into words; several strings into the rows of a ragged tensor."""
     separator = (_bytes(sep) or None) if sep is not None else None
     return rows_of(input, lambda text: text.split(separator, maxsplit), strings)
 
 
-def _numbers(parts: list[Any]) -> Any:
+def _numbers(parts: list[Any]) -> Tensor:
     return as_tensor(np.array(parts, np.int32))
 
 
@@ -69,9 +75,9 @@ def _decoded(text: bytes, encoding: str, errors: str, replacement: int) -> str:
 
 
 def unicode_decode(
-    input: Any, input_encoding: str, errors: str = "replace", replacement_char: int = 65533,
-    replace_control_characters: bool = False, name: Any = None,
-) -> Any:  # fmt: skip
+    input: RaggedLike, input_encoding: str, errors: str = "replace", replacement_char: int = 65533,
+    replace_control_characters: bool = False, name: str | None = None,
+) -> RaggedOrTensor:  # fmt: skip
     """Return the code points of each string."""
     return rows_of(
         input, lambda text: map(ord, _decoded(text, input_encoding, errors, replacement_char)), _numbers
@@ -79,12 +85,9 @@ def unicode_decode(
 
 
 def unicode_split(
-    input: Any,
-    input_encoding: str = "UTF-8",
-    errors: str = "replace",
-    replacement_char: int = 65533,
-    name: Any = None,
-) -> Any:
+    input: RaggedLike, input_encoding: str = "UTF-8", errors: str = "replace", replacement_char: int = 65533,
+    name: str | None = None,
+) -> RaggedOrTensor:  # fmt: skip
     """Split each string into characters."""
     return rows_of(
         input,
@@ -95,7 +98,7 @@ def unicode_split(
     )
 
 
-def _offsets(input: Any, encoding: str) -> Any:
+def _offsets(input: RaggedLike, encoding: str) -> RaggedOrTensor:
     def starts(text: bytes) -> list[int]:
         sizes = [len(c.encode(encoding)) for c in text.decode(encoding, "replace")]
         return [0, *np.cumsum(sizes)[:-1].tolist()] if sizes else []
@@ -103,22 +106,27 @@ def _offsets(input: Any, encoding: str) -> Any:
     return rows_of(input, starts, lambda parts: as_tensor(np.array(parts, np.int64)))
 
 
-def unicode_decode_with_offsets(input: Any, input_encoding: str, *args: Any, **options: Any) -> Any:
+def unicode_decode_with_offsets(
+    input: RaggedLike, input_encoding: str, *args: Any, **options: Any
+) -> tuple[RaggedOrTensor, RaggedOrTensor]:
     """Return the code points of each string, and the bytes at which they begin."""
     return unicode_decode(input, input_encoding, *args, **options), _offsets(input, input_encoding)
 
 
-def unicode_split_with_offsets(input: Any, input_encoding: str = "UTF-8", *args: Any, **options: Any) -> Any:
+def unicode_split_with_offsets(
+    input: RaggedLike, input_encoding: str = "UTF-8", *args: Any, **options: Any
+) -> tuple[RaggedOrTensor, RaggedOrTensor]:
     """Split each string into characters, and return the bytes at which they begin."""
     return unicode_split(input, input_encoding, *args, **options), _offsets(input, input_encoding)
 
 
 def unicode_encode(
-    input: Any, output_encoding: str, errors: str = "replace", replacement_char: int = 65533, name: Any = None
-) -> StringTensor:
+    input: RaggedLike, output_encoding: str, errors: str = "replace", replacement_char: int = 65533,
+    name: str | None = None,
+) -> RaggedOrTensor:  # fmt: skip
     """Return the strings of the code points along the last axis."""
     if isinstance(input, RaggedTensor) and input.ragged_rank > 1:
-        return input.with_values(unicode_encode(input.values, output_encoding))  # type: ignore[return-value]
+        return input.with_values(unicode_encode(input.values, output_encoding))
     rows = input.to_list() if isinstance(input, RaggedTensor) else np.asarray(input)
     if isinstance(rows, np.ndarray) and rows.ndim == 1:
         return StringTensor("".join(map(chr, rows)).encode(output_encoding))
@@ -126,8 +134,8 @@ def unicode_encode(
 
 
 def unicode_transcode(
-    input: Any, input_encoding: str, output_encoding: str, errors: str = "replace",
-    replacement_char: int = 65533, replace_control_characters: bool = False, name: Any = None,
+    input: RaggedLike, input_encoding: str, output_encoding: str, errors: str = "replace",
+    replacement_char: int = 65533, replace_control_characters: bool = False, name: str | None = None,
 ) -> StringTensor:  # fmt: skip
     """Change the encoding of strings."""
     return StringTensor(
@@ -145,7 +153,7 @@ _SCRIPTS = {
 }  # fmt: skip
 
 
-def unicode_script(input: Any, name: Any = None) -> Any:
+def unicode_script(input: RaggedLike, name: str | None = None) -> Tensor:
     """Return the number of the script of each code point: 25 for Latin, 8 for Cyrillic, 0 for none."""
 
     def script(code: int) -> int:
@@ -156,15 +164,16 @@ def unicode_script(input: Any, name: Any = None) -> Any:
     return as_tensor(np.array([script(int(c)) for c in codes.reshape(-1)], np.int32).reshape(codes.shape))
 
 
-def bytes_split(input: Any, name: Any = None) -> Any:
+def bytes_split(input: RaggedLike, name: str | None = None) -> RaggedOrTensor:
     """Split each string into bytes."""
     return rows_of(input, lambda text: (text[i : i + 1] for i in range(len(text))), strings)
 
 
 def ngrams(
-    data: Any, ngram_width: Any, separator: str = " ", pad_values: Any = None,
-    padding_width: int | None = None, preserve_short_sequences: bool = False, name: Any = None,
-) -> Any:  # fmt: skip
+    data: RaggedLike, ngram_width: TensorLike, separator: str = " ",
+    pad_values: str | bytes | tuple[str | bytes, str | bytes] | None = None, padding_width: int | None = None,
+    preserve_short_sequences: bool = False, name: str | None = None,
+) -> RaggedOrTensor:  # fmt: skip
     """Join neighboring strings along the last axis.
 
     Args:
@@ -205,5 +214,5 @@ def ngrams(
     return StringTensor(np.array(rows, object).reshape(*array.shape[:-1], len(rows[0])))
 
 
-def _bytes(x: Any) -> bytes:
+def _bytes(x: TensorLike) -> bytes:
     return x if isinstance(x, bytes) else str(x).encode()

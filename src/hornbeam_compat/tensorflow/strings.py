@@ -14,6 +14,7 @@ from hornbeam.data import Strings
 from hornbeam.extensions.hashing import fingerprint64
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import TensorShape
+from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, Tensors, Tree
 
 __all__ = [
     "as_string", "format", "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace",
@@ -24,7 +25,7 @@ __all__ = [
 # -- tensors of strings --------------------------------------------------------------------------------------
 
 
-def holds_text(x: Any) -> bool:
+def holds_text(x: object) -> bool:
     """Return True for a string, an array of strings, or nested lists of them."""
     if isinstance(x, (str, bytes)):
         return True
@@ -39,7 +40,7 @@ def holds_text(x: Any) -> bool:
 class StringTensor(Strings):
     """Array of bytes with `numpy()`, indexing and comparison as those of a tf.Tensor of strings."""
 
-    def __new__(cls, value: Any) -> StringTensor:
+    def __new__(cls, value: object) -> StringTensor:
         return map_elements(_to_bytes, np.array(value, dtype=object)).view(cls)
 
     @property
@@ -59,36 +60,36 @@ class StringTensor(Strings):
     def get_shape(self) -> TensorShape:
         return self.shape
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Tree) -> StringTensor:
         return StringTensor(self.array[key])
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    def __add__(self, other: Any) -> StringTensor:
+    def __add__(self, other: TensorLike) -> StringTensor:
         return StringTensor(self.array + StringTensor(other).array)
 
-    def __radd__(self, other: Any) -> StringTensor:
+    def __radd__(self, other: TensorLike) -> StringTensor:
         return StringTensor(StringTensor(other).array + self.array)
 
-    def __eq__(self, other: object) -> Any:
+    def __eq__(self, other: object) -> Tree:
         if not holds_text(other):
             return NotImplemented
         return as_tensor(np.asarray(self.array == StringTensor(other).array, dtype=bool))
 
-    def __ne__(self, other: object) -> Any:
+    def __ne__(self, other: object) -> Tree:
         return ~(self == other) if holds_text(other) else NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def as_bytes(strings: Strings) -> Any:
+def as_bytes(strings: Strings) -> bytes | np.ndarray:
     """Return the bytes, or an array of them: `numpy()` of a tensor of strings."""
     array = StringTensor(strings).array
     return array if array.ndim else array.item()
 
 
-def _to_bytes(x: Any) -> bytes:
+def _to_bytes(x: object) -> bytes:
     return x if isinstance(x, bytes) else str(x).encode()
 
 
@@ -103,16 +104,16 @@ def map_elements(fn: Callable[[Any], Any], array: np.ndarray) -> np.ndarray:
 # -- operations ----------------------------------------------------------------------------------------------
 
 
-def _map_texts(fn: Callable[[str], Any], input: Any) -> np.ndarray:
+def _map_texts(fn: Callable[[str], Any], input: TensorLike) -> np.ndarray:
     return map_elements(fn, StringTensor(input).texts())
 
 
-def lower(input: Any, encoding: str = "", name: str | None = None) -> StringTensor:
+def lower(input: TensorLike, encoding: str = "", name: str | None = None) -> StringTensor:
     """Convert to lower case; without an encoding, ASCII letters only."""
     return StringTensor(_map_texts(str.lower if encoding else _ascii_only(str.lower), input))
 
 
-def upper(input: Any, encoding: str = "", name: str | None = None) -> StringTensor:
+def upper(input: TensorLike, encoding: str = "", name: str | None = None) -> StringTensor:
     """Convert to upper case; without an encoding, ASCII letters only."""
     return StringTensor(_map_texts(str.upper if encoding else _ascii_only(str.upper), input))
 
@@ -121,13 +122,13 @@ def _ascii_only(fn: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: "".join(fn(c) if c.isascii() else c for c in text)
 
 
-def strip(input: Any, name: str | None = None) -> StringTensor:
+def strip(input: TensorLike, name: str | None = None) -> StringTensor:
     """Remove white space at both ends."""
     return StringTensor(_map_texts(str.strip, input))
 
 
 def regex_replace(
-    input: Any, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
+    input: TensorLike, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
 ) -> StringTensor:
     """Replace the matches of `pattern`. `\\1` in `rewrite` is the first group, `\\0` the whole match.
 
@@ -159,13 +160,13 @@ def _compile(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
 
 
-def regex_full_match(input: Any, pattern: str, name: str | None = None) -> Tensor:
+def regex_full_match(input: TensorLike, pattern: str, name: str | None = None) -> Tensor:
     """Return True for each string that `pattern` matches from end to end."""
     compiled = _compile(pattern)
     return as_tensor(_map_texts(lambda text: compiled.fullmatch(text) is not None, input).astype(bool))
 
 
-def join(inputs: Any, separator: str = "", name: str | None = None) -> StringTensor:
+def join(inputs: Tensors, separator: str = "", name: str | None = None) -> StringTensor:
     """Join strings elementwise; shapes are broadcast."""
     arrays = np.broadcast_arrays(*(StringTensor(x).texts() for x in inputs))
     joined = np.empty(arrays[0].shape, object)
@@ -175,8 +176,9 @@ def join(inputs: Any, separator: str = "", name: str | None = None) -> StringTen
 
 
 def reduce_join(
-    inputs: Any, axis: int | None = None, keepdims: bool = False, separator: str = "", name: str | None = None
-) -> StringTensor:
+    inputs: TensorLike, axis: int | None = None, keepdims: bool = False, separator: str = "",
+    name: str | None = None,
+) -> StringTensor:  # fmt: skip
     """Join the strings along an axis, or all of them."""
     array = StringTensor(inputs).texts()
     if axis is None:
@@ -188,35 +190,39 @@ def reduce_join(
     return StringTensor(np.expand_dims(joined, axis) if keepdims else joined)
 
 
-def length(input: Any, unit: str = "BYTE", name: str | None = None) -> Tensor:
+def length(input: TensorLike, unit: str = "BYTE", name: str | None = None) -> Tensor:
     """Return the number of bytes, or of characters with unit="UTF8_CHAR"."""
     count = (lambda text: len(text)) if unit == "UTF8_CHAR" else (lambda text: len(text.encode()))
     return ops.cast(as_tensor(_map_texts(count, input).astype(np.int64)), "int32")
 
 
-def substr(input: Any, pos: int, len: int, unit: str = "BYTE", name: str | None = None) -> StringTensor:
+def substr(
+    input: TensorLike, pos: int, len: int, unit: str = "BYTE", name: str | None = None
+) -> StringTensor:
     """Return a substring of each string."""
     end = pos + len if pos + len else None
     return StringTensor(_map_texts(lambda text: text[pos:end], input))
 
 
-def to_number(input: Any, out_type: Any = "float32", name: str | None = None) -> Any:
+def to_number(input: TensorLike, out_type: DTypeLike = "float32", name: str | None = None) -> Tensor:
     """Parse numbers."""
     return ops.cast(as_tensor(_map_texts(float, input).astype(np.float64)), out_type)
 
 
-def to_hash_bucket_fast(input: Any, num_buckets: int, name: str | None = None) -> Tensor:
+def to_hash_bucket_fast(input: TensorLike, num_buckets: int, name: str | None = None) -> Tensor:
     """Hash each string to an integer below `num_buckets`: FarmHash's fingerprint modulo that number."""
     array = StringTensor(input).array
     hashes = fingerprint64(array.reshape(-1).tolist()) % np.uint64(num_buckets)
     return as_tensor(hashes.astype(np.int64).reshape(array.shape))
 
 
-def as_string(input: Any, precision: int = -1, name: str | None = None, **options: Any) -> StringTensor:
+def as_string(
+    input: TensorLike, precision: int = -1, name: str | None = None, **options: object
+) -> StringTensor:
     """Format numbers."""
     digits = 6 if precision < 0 else precision
 
-    def format_number(value: Any) -> str:
+    def format_number(value: TensorLike) -> str:
         if isinstance(value, np.floating):
             return f"{value:.{digits}f}"
         return str(value).lower() if isinstance(value, np.bool_) else str(value)
@@ -225,7 +231,7 @@ def as_string(input: Any, precision: int = -1, name: str | None = None, **option
 
 
 def format(
-    template: str, inputs: Any, placeholder: str = "{}", summarize: int = 3, name: str | None = None
+    template: str, inputs: TensorLike, placeholder: str = "{}", summarize: int = 3, name: str | None = None
 ) -> StringTensor:
     """Insert values into a template."""
     values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]

@@ -28,6 +28,7 @@ from hornbeam.extensions.tracing import (
     value_of,
     zeros_like,
 )
+from hornbeam_compat.tensorflow.typing import Tree
 
 # -- open tapes ----------------------------------------------------------------------------------------------
 
@@ -48,7 +49,7 @@ def is_recording() -> bool:
     return _open.get() > 0
 
 
-def open_tape(tape: Any) -> None:
+def open_tape(tape: GradientTape) -> None:
     """Open a tape: values retain their graph until the tape is released or collected."""
     _open.set(_open.get() + 1)
     if tape not in tapes():
@@ -58,12 +59,12 @@ def open_tape(tape: Any) -> None:
     variable.set_assignment_observer(_observe)
 
 
-def close_tape(tape: Any) -> None:
+def close_tape(tape: object) -> None:
     """Close a tape at the end of its `with` block; gradients may still be computed."""
     _open.set(_open.get() - 1)
 
 
-def release_tape(tape: Any) -> None:
+def release_tape(tape: GradientTape) -> None:
     """Release the graph, after the last gradient of a tape."""
     _tapes.set(tuple(ref for ref in _tapes.get() if ref() not in (None, tape)))
     release_graph(id(tape))
@@ -129,7 +130,7 @@ class GradientTape:
         if self._used and not self._persistent:
             release_tape(self)
 
-    def watch(self, tensor: Any) -> None:
+    def watch(self, tensor: Tree) -> None:
         """Watch a tensor, or a structure of tensors, as sources of gradients.
 
         Args:
@@ -161,12 +162,8 @@ class GradientTape:
         self._previous_nodes.setdefault(changed, []).append(before)
 
     def gradient(
-        self,
-        target: Any,
-        sources: Any,
-        output_gradients: Any = None,
-        unconnected_gradients: Any = "none",
-    ) -> Any:
+        self, target: Tree, sources: Tree, output_gradients: Tree = None, unconnected_gradients: str = "none"
+    ) -> Tree:
         """Compute the gradients of the sum of `target`.
 
         Args:
@@ -218,7 +215,7 @@ class GradientTape:
             gradients.append(Tensor(zeros_like(as_tensor(x).node)) if total is None and zeros else total)
         return gradients
 
-    def _nodes_of(self, source: Any) -> list[Node]:
+    def _nodes_of(self, source: object) -> list[Node]:
         """Return the nodes of a source in the graph, none if it is not watched."""
         if not isinstance(source, Tensor):
             raise TypeError(
@@ -235,13 +232,9 @@ class GradientTape:
         return []
 
     def jacobian(
-        self,
-        target: Tensor,
-        sources: Any,
-        unconnected_gradients: Any = "none",
-        parallel_iterations: int | None = None,
-        experimental_use_pfor: bool = True,
-    ) -> Any:
+        self, target: Tensor, sources: Tree, unconnected_gradients: str = "none",
+        parallel_iterations: int | None = None, experimental_use_pfor: bool = True,
+    ) -> Tree:  # fmt: skip
         """Compute the derivative of each element of `target`.
 
         Args:
@@ -271,13 +264,9 @@ class GradientTape:
         return tree.pack_sequence_as(sources, jacobians)
 
     def batch_jacobian(
-        self,
-        target: Tensor,
-        source: Tensor,
-        unconnected_gradients: Any = "none",
-        parallel_iterations: int | None = None,
-        experimental_use_pfor: bool = True,
-    ) -> Tensor | None:
+        self, target: Tensor, source: Tensor, unconnected_gradients: object = "none",
+        parallel_iterations: int | None = None, experimental_use_pfor: bool = True,
+    ) -> Tensor | None:  # fmt: skip
         """Compute the Jacobian of each sample.
 
         Args:

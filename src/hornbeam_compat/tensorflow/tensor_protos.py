@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.records import messages
 from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.typing import DTypeLike, Message, Sizes, TensorLike, TextOrTensor
 
 # Namespace -> its names.
 NAMESPACES = {"tf": "make_ndarray make_tensor_proto", "io": "parse_tensor serialize_tensor"}
@@ -22,7 +21,9 @@ _DTYPES = {
 _NAMES = {number: name for name, number in _DTYPES.items()}
 
 
-def make_tensor_proto(values: Any, dtype: Any = None, shape: Any = None, verify_shape: bool = False) -> Any:
+def make_tensor_proto(
+    values: TensorLike, dtype: DTypeLike | None = None, shape: Sizes | None = None, verify_shape: bool = False
+) -> Message:
     """Return a TensorProto: a message with dtype, shape and values.
 
     Args:
@@ -59,7 +60,7 @@ def make_tensor_proto(values: Any, dtype: Any = None, shape: Any = None, verify_
     return proto
 
 
-def make_ndarray(tensor: Any) -> np.ndarray:
+def make_ndarray(tensor: Message) -> np.ndarray:
     """Return the array of a TensorProto.
 
     Args:
@@ -74,12 +75,12 @@ def make_ndarray(tensor: Any) -> np.ndarray:
     return np.frombuffer(tensor.tensor_content, name).reshape(shape).copy()
 
 
-def serialize_tensor(tensor: Any, name: Any = None) -> StringTensor:
+def serialize_tensor(tensor: TensorLike, name: str | None = None) -> StringTensor:
     """Return the bytes of a TensorProto."""
     return StringTensor(make_tensor_proto(tensor).SerializeToString())
 
 
-def parse_tensor(serialized: Any, out_type: Any, name: Any = None) -> Any:
+def parse_tensor(serialized: TensorLike, out_type: DTypeLike, name: str | None = None) -> TextOrTensor:
     """Return the tensor of a TensorProto. Raise ValueError if it has another dtype."""
     proto = messages()["TensorProto"].FromString(StringTensor(serialized).numpy())
     dtype = str(as_dtype(out_type))

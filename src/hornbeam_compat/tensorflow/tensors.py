@@ -12,11 +12,13 @@ from hornbeam import Tensor, ops, tree
 from hornbeam.data import Strings
 from hornbeam.errors import ShapeError
 from hornbeam.extensions.tensors import as_tensor, variable
-from hornbeam.extensions.tracing import value_of
+from hornbeam.extensions.tracing import Node, value_of
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow import tape
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
+from hornbeam_compat.tensorflow.sparse import IndexedSlices
 from hornbeam_compat.tensorflow.strings import StringTensor, as_bytes, holds_text
+from hornbeam_compat.tensorflow.typing import AxisLike, DTypeLike, Sizes, TensorLike, TextOrTensor
 
 
 class Variable(variable.Variable):
@@ -43,20 +45,12 @@ class Variable(variable.Variable):
     __slots__ = ()
 
     def __init__(
-        self,
-        initial_value: Any = None,
-        trainable: bool | None = None,
-        validate_shape: bool = True,
-        caching_device: Any = None,
-        name: str | None = None,
-        variable_def: Any = None,
-        dtype: Any = None,
-        import_scope: Any = None,
-        constraint: Any = None,
-        synchronization: Any = None,
-        aggregation: Any = None,
-        shape: Any = None,
-    ) -> None:
+        self, initial_value: TensorLike | Callable[[], TensorLike] | None = None,
+        trainable: bool | None = None, validate_shape: bool = True, caching_device: object = None,
+        name: str | None = None, variable_def: object = None, dtype: DTypeLike | None = None,
+        import_scope: object = None, constraint: Callable[[Tensor], Tensor] | None = None,
+        synchronization: object = None, aggregation: object = None, shape: object = None,
+    ) -> None:  # fmt: skip
         if initial_value is None:
             raise ValueError("tf.Variable needs initial_value=")
         value = initial_value() if callable(initial_value) else initial_value
@@ -65,48 +59,54 @@ class Variable(variable.Variable):
         self.constraint = constraint
 
     def assign(
-        self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+        self, value: TensorLike, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Tensor:
         return super().assign(value)
 
     def assign_add(
-        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+        self, delta: TensorLike, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Tensor:
         return super().assign_add(delta)
 
     def assign_sub(
-        self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
+        self, delta: TensorLike, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Tensor:
         return super().assign_sub(delta)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Any) -> VariableSlice:
         return VariableSlice(self, key)
 
     def read_value(self) -> Tensor:
         """Return the present value as a tensor, which later assignments do not change."""
         return Tensor(self.node)
 
-    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    def scatter_nd_update(self, indices: TensorLike, updates: TensorLike, name: str | None = None) -> Tensor:
         """Replace the elements at `indices` by `updates`."""
         return self.assign(ops.scatter_update(Tensor(self.node), indices, updates))
 
-    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    def scatter_nd_add(self, indices: TensorLike, updates: TensorLike, name: str | None = None) -> Tensor:
         """Add `updates` to the elements at `indices`."""
         return self.assign(ops.scatter_update(Tensor(self.node), indices, updates, reduction="add"))
 
-    def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> Tensor:
+    def scatter_nd_sub(self, indices: TensorLike, updates: TensorLike, name: str | None = None) -> Tensor:
         """Subtract `updates` from the elements at `indices`."""
         return self.scatter_nd_add(indices, -as_tensor(updates))
 
-    def scatter_update(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+    def scatter_update(
+        self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None
+    ) -> Tensor:
         """Replace the rows that `IndexedSlices` name."""
         return self.scatter_nd_update(ops.expand_dims(sparse_delta.indices, -1), sparse_delta.values)
 
-    def scatter_add(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+    def scatter_add(
+        self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None
+    ) -> Tensor:
         """Add to the rows that `IndexedSlices` name."""
         return self.scatter_nd_add(ops.expand_dims(sparse_delta.indices, -1), sparse_delta.values)
 
-    def scatter_sub(self, sparse_delta: Any, use_locking: bool = False, name: str | None = None) -> Tensor:
+    def scatter_sub(
+        self, sparse_delta: IndexedSlices, use_locking: bool = False, name: str | None = None
+    ) -> Tensor:
         """Subtract from the rows that `IndexedSlices` name."""
         return self.scatter_nd_sub(ops.expand_dims(sparse_delta.indices, -1), sparse_delta.values)
 
@@ -116,7 +116,7 @@ class VariableSlice(Tensor):
 
     Args:
         owner: The variable.
-        key: Index of the part.
+        key: TensorLike | slice of the part.
     """
 
     __slots__ = ("_key", "_variable")
@@ -125,7 +125,7 @@ class VariableSlice(Tensor):
         super().__init__(Tensor(owner.node)[key].node)
         self._variable, self._key = owner, key
 
-    def assign(self, value: Any, **unused: Any) -> Tensor:
+    def assign(self, value: TensorLike, **unused: object) -> Tensor:
         """Assign to the elements of this part. Returns the value of the variable."""
         shape = tuple(self._variable.shape)
         places = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(shape)[self._key]
@@ -134,11 +134,11 @@ class VariableSlice(Tensor):
         changed = ops.scatter_update(flat, places.reshape(-1, 1), ops.reshape(values, (-1,)))
         return self._variable.assign(ops.reshape(changed, shape))
 
-    def assign_add(self, delta: Any, **unused: Any) -> Tensor:
+    def assign_add(self, delta: TensorLike, **unused: object) -> Tensor:
         """Add to the elements of this part. Returns the value of the variable."""
         return self.assign(self + delta)
 
-    def assign_sub(self, delta: Any, **unused: Any) -> Tensor:
+    def assign_sub(self, delta: TensorLike, **unused: object) -> Tensor:
         """Subtract from the elements of this part. Returns the value of the variable."""
         return self.assign(self - delta)
 
@@ -173,7 +173,7 @@ class AnyTensor(Tensor, metaclass=_AnyTensorType):
     __slots__ = ()
 
 
-def _set_shape(tensor: Tensor, shape: Any) -> None:
+def set_shape(tensor: Tensor, shape: Sizes) -> None:
     """Raise ShapeError unless the tensor has this shape; None matches any size."""
     sizes = tuple(tensor.shape)
     fits = len(shape) == len(sizes) and all(a is None or a == b for a, b in zip(shape, sizes, strict=True))
@@ -184,7 +184,7 @@ def _set_shape(tensor: Tensor, shape: Any) -> None:
 def patches() -> list[Patch]:
     """List the patches that give tensors, variables and strings the methods of TensorFlow."""
 
-    def numpy(self: Any) -> Any:
+    def numpy(self: Tensor) -> np.ndarray:
         """Return a writable copy, or a number for a scalar."""
         return np.array(value_of(self.node))[()]
 
@@ -192,7 +192,7 @@ def patches() -> list[Patch]:
     stored_dtype: Any = vars(base_variable)["dtype"].fget
     stored_node: Any = vars(base_variable)["node"].fget
 
-    def node(self: Any) -> Any:
+    def node(self: variable.Variable) -> Node:
         if tape.is_recording():
             tape.accessed(self)
         return stored_node(self)
@@ -201,7 +201,7 @@ def patches() -> list[Patch]:
         Patch(Tensor, "shape", property(lambda self: TensorShape(self.node.shape))),
         Patch(Tensor, "dtype", property(lambda self: DType(self.node.dtype))),
         Patch(Tensor, "get_shape", lambda self: self.shape),
-        Patch(Tensor, "set_shape", _set_shape),
+        Patch(Tensor, "set_shape", set_shape),
         Patch(Tensor, "numpy", numpy),
         Patch(Tensor, "ref", lambda self: Reference(self)),
         Patch(Tensor, "T", property(lambda self: ops.transpose(self))),
@@ -219,14 +219,18 @@ def patches() -> list[Patch]:
 # -- conversion ----------------------------------------------------------------------------------------------
 
 
-def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
+def convert_to_tensor(
+    value: TensorLike, dtype: DTypeLike | None = None, dtype_hint: object = None, name: str | None = None
+) -> TextOrTensor:
     """Convert a value to a tensor; text to a tensor of strings."""
     if holds_text(value):
         return StringTensor(value)
     return ops.convert_to_tensor(value, dtype)
 
 
-def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Const") -> Any:
+def constant(
+    value: TensorLike, dtype: DTypeLike | None = None, shape: Sizes | None = None, name: str = "Const"
+) -> TextOrTensor:
     """Create a tensor. A scalar is broadcast to `shape`."""
     tensor = convert_to_tensor(value, dtype)
     if shape is None:
@@ -234,28 +238,28 @@ def constant(value: Any, dtype: Any = None, shape: Any = None, name: str = "Cons
     return ops.broadcast_to(tensor, tuple(shape)) if tensor.shape == () else ops.reshape(tensor, tuple(shape))
 
 
-def cast(x: Any, dtype: Any, name: str | None = None) -> Tensor:
+def cast(x: TensorLike, dtype: DTypeLike, name: str | None = None) -> Tensor:
     """Cast to a dtype."""
     return ops.cast(ops.convert_to_tensor(x), dtype)
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: TensorLike) -> bool:
     """Return True for a tensor or a variable."""
     return isinstance(x, (Tensor, Strings))
 
 
-def identity(input: Any, name: str | None = None) -> Tensor:
+def identity(input: TensorLike, name: str | None = None) -> Tensor:
     """Return the value of `input`, which later assignments do not change."""
     tensor = as_tensor(input)
     return tensor if tensor.symbolic else Tensor(tensor.node)
 
 
-def stop_gradient(input: Any, name: str | None = None) -> Tensor:
+def stop_gradient(input: TensorLike, name: str | None = None) -> Tensor:
     """Return `input`, with a gradient of zero."""
     return ops.stop_gradient(input)
 
 
-def dtype_of(x: Any) -> DType:
+def dtype_of(x: TensorLike) -> DType:
     """Return the DType of a tensor, an array or a number."""
     return as_dtype(ops.convert_to_tensor(x).dtype)
 
@@ -307,40 +311,44 @@ class Module:
 # -- signatures ----------------------------------------------------------------------------------------------
 
 
-def unary(fn: Callable[[Any], Any]) -> Callable[..., Any]:
+def unary(fn: Callable[[TensorLike], Tensor]) -> Callable[..., Tensor]:
     """Convert fn(x) to `f(x, name=None)`."""
 
     @functools.wraps(fn)
-    def call(x: Any, name: str | None = None) -> Any:
+    def call(x: TensorLike, name: str | None = None) -> Tensor:
         return fn(x)
 
     return call
 
 
-def binary(fn: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+def binary(fn: Callable[[TensorLike, TensorLike], Tensor]) -> Callable[..., Tensor]:
     """Convert fn(x, y) to `f(x, y, name=None)`."""
 
     @functools.wraps(fn)
-    def call(x: Any, y: Any, name: str | None = None) -> Any:
+    def call(x: TensorLike, y: TensorLike, name: str | None = None) -> Tensor:
         return fn(x, y)
 
     return call
 
 
-def reduction(fn: Callable[..., Any]) -> Callable[..., Any]:
+def reduction(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Convert fn(x, axis, keepdims) to `reduce_f(input_tensor, axis=None, keepdims=False, name=None)`."""
 
     @functools.wraps(fn)
-    def call(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
+    def call(
+        input_tensor: TensorLike, axis: AxisLike = None, keepdims: bool = False, name: str | None = None
+    ) -> Tensor:
         return fn(input_tensor, axis=axes_of(axis), keepdims=keepdims)
 
     return call
 
 
-def axes_of(axis: Any) -> Any:
+def axes_of(axis: AxisLike) -> int | tuple[int, ...] | None:
     """Convert an axis or axes to int or tuple: TensorFlow accepts lists and tensors."""
-    if axis is None or isinstance(axis, int):
-        return axis
-    if hasattr(axis, "numpy"):
-        axis = axis.numpy()
-    return tuple(int(a) for a in axis) if hasattr(axis, "__iter__") else int(axis)
+    return axis if axis is None or isinstance(axis, int) else integers_of(axis)
+
+
+def integers_of(values: TensorLike) -> int | tuple[int, ...]:
+    """Convert integers, of which TensorFlow accepts lists and tensors, to int or tuple."""
+    array = np.asarray(values)
+    return int(array) if array.ndim == 0 else tuple(int(n) for n in array.reshape(-1))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam_compat.tensorflow.runtime import gpu_device_name, is_built_with_cuda, is_gpu_available
+from hornbeam_compat.tensorflow.typing import TensorLike, Tree
 
 __all__ = ["TestCase", "gpu_device_name", "is_built_with_cuda", "is_gpu_available", "main"]
 
@@ -22,7 +23,7 @@ _Base: Any = _library.TestCase
 main: Callable[..., Any] = _library.main
 
 
-def _leaves(check: Callable[..., None], a: Any, b: Any, **options: Any) -> None:
+def _leaves(check: Callable[..., None], a: Tree, b: Tree, **options: object) -> None:
     """Call a check for the leaves of two structures of dicts, lists and tuples."""
     if isinstance(a, Mapping):
         assert set(a) == set(b), f"keys {sorted(a)} and {sorted(b)} differ"
@@ -51,7 +52,9 @@ class TestCase(_Base):  # type: ignore[misc]
             self._temp_dir = folder.name
         return self._temp_dir
 
-    def assertAllClose(self, a: Any, b: Any, rtol: float = 1e-6, atol: float = 1e-6, msg: Any = None) -> None:
+    def assertAllClose(
+        self, a: Tree, b: Tree, rtol: float = 1e-6, atol: float = 1e-6, msg: object = None
+    ) -> None:
         """Check that the leaves of two structures are close and of equal shapes.
 
         Args:
@@ -68,7 +71,7 @@ class TestCase(_Base):  # type: ignore[misc]
 
         _leaves(check, a, b)
 
-    def assertAllEqual(self, a: Any, b: Any, msg: Any = None) -> None:
+    def assertAllEqual(self, a: Tree, b: Tree, msg: object = None) -> None:
         """Check that two arrays are equal.
 
         Args:
@@ -82,7 +85,7 @@ class TestCase(_Base):  # type: ignore[misc]
             x, y = (np.vectorize(_text, otypes=[object])(z) if z.size else z for z in (x, y))
         np.testing.assert_array_equal(x, y, err_msg=str(msg or ""))
 
-    def _assert_fails(self, check: Callable[..., None], *args: Any, msg: Any = None) -> None:
+    def _assert_fails(self, check: Callable[..., None], *args: object, msg: object = None) -> None:
         try:
             check(*args)
         except AssertionError:
@@ -90,7 +93,7 @@ class TestCase(_Base):  # type: ignore[misc]
         self.fail(msg or "the values are equal")
 
     def assertNotAllClose(
-        self, a: Any, b: Any, rtol: float = 1e-6, atol: float = 1e-6, msg: Any = None
+        self, a: Tree, b: Tree, rtol: float = 1e-6, atol: float = 1e-6, msg: object = None
     ) -> None:
         """Check that `assertAllClose` fails.
 
@@ -103,7 +106,7 @@ class TestCase(_Base):  # type: ignore[misc]
         """
         self._assert_fails(self.assertAllClose, a, b, rtol, atol, msg=msg)
 
-    def assertNotAllEqual(self, a: Any, b: Any, msg: Any = None) -> None:
+    def assertNotAllEqual(self, a: Tree, b: Tree, msg: object = None) -> None:
         """Check that `assertAllEqual` fails.
 
         Args:
@@ -113,7 +116,7 @@ class TestCase(_Base):  # type: ignore[misc]
         """
         self._assert_fails(self.assertAllEqual, a, b, msg=msg)
 
-    def assertAllInRange(self, target: Any, lower_bound: float, upper_bound: float) -> None:
+    def assertAllInRange(self, target: TensorLike, lower_bound: float, upper_bound: float) -> None:
         """Check that all values are between two bounds, bounds included.
 
         Args:
@@ -124,7 +127,7 @@ class TestCase(_Base):  # type: ignore[misc]
         x = np.asarray(target)
         assert ((x >= lower_bound) & (x <= upper_bound)).all(), f"{x} is not in {lower_bound}..{upper_bound}"
 
-    def assertShapeEqual(self, a: Any, b: Any, msg: Any = None) -> None:
+    def assertShapeEqual(self, a: Tree, b: Tree, msg: object = None) -> None:
         """Check that two tensors have one shape.
 
         Args:
@@ -135,5 +138,5 @@ class TestCase(_Base):  # type: ignore[misc]
         assert tuple(a.shape) == tuple(b.shape), msg
 
 
-def _text(x: Any) -> Any:
+def _text(x: object) -> object:
     return x.decode() if isinstance(x, bytes) else x
