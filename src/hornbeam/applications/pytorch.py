@@ -10,17 +10,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.context import context_variable, override
 from hornbeam.errors import ModelFileError
+from hornbeam.models import Model
 from hornbeam.saving.arrays import PYTORCH, assign_arrays, load_arrays
 from hornbeam.saving.model_parts import weight_names
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import ops, tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.grad import gradients
 from hornbeam.core.jit import Compiled, trace_for
@@ -21,17 +22,14 @@ from hornbeam.engines.base import Engine
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
+from hornbeam.layers import Layer
 from hornbeam.layers.context import layer_call_hook
+from hornbeam.models import Model
 from hornbeam.random import random_state, set_random_state
 from hornbeam.training.batches import global_signature, putter
 from hornbeam.training.packing import Batch, Signature, make_batch, unpack_x_y_sample_weight
 from hornbeam.training.step import with_floatx
 from hornbeam.training.steps import host_part, training_state
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.layers import Layer
-    from hornbeam.models import Model
 
 
 class Call(NamedTuple):

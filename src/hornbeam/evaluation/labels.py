@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam.diagnostics.predictions import Predictions
+from hornbeam.models import Model
 from hornbeam.training.steps import training_state
-
-if TYPE_CHECKING:
-    from hornbeam.diagnostics.predictions import Predictions
-    from hornbeam.models import Model
 
 
 @dataclass(frozen=True)

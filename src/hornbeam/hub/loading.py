@@ -6,15 +6,13 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.errors import ModelFileError
 from hornbeam.hub.client import LIBRARY, explained, library, parse_address
+from hornbeam.models import Model
 from hornbeam.saving.archive import load_model
 from hornbeam.saving.formats import ASSETS, CONFIG, METADATA, WEIGHTS
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
 
 
 def load(

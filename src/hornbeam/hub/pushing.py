@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hornbeam.hub.card import ModelCard
 from hornbeam.hub.client import LIBRARY, explained, library, parse_address
+from hornbeam.models import Model
 from hornbeam.saving.archive import save_model
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
 
 
 def prepare(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from hornbeam._internal.naming import abbreviate, nearest
 from hornbeam._internal.validation import check_int, check_number
 from hornbeam.layers import Layer
 from hornbeam.layers.tracking import own_variables
 from hornbeam.layers.weights import flatten_layers
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
+from hornbeam.models import Model
 
 
 def freeze(model: Model, *layers: Layer | str, except_last: int = 0) -> None:

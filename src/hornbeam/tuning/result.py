@@ -7,18 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.insight.arithmetic import count_of
-from hornbeam.tuning.hyperparameters import described, value_text
+from hornbeam.models import Model
+from hornbeam.tuning.confirmation import Confirmation
+from hornbeam.tuning.hyperparameters import Value, described, value_text
 from hornbeam.visualization.figure import Figure, square_columns
 from hornbeam.visualization.panels import LinePanel, PointPanel
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
-    from hornbeam.tuning.confirmation import Confirmation
-    from hornbeam.tuning.hyperparameters import Value
 
 _SHOWN = 10
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +15,12 @@ from hornbeam.diagnostics.capture import Call, Probe, capture_layer_calls, rms
 from hornbeam.engines.base import Engine
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import is_float
+from hornbeam.layers import Layer
 from hornbeam.layers.weights import flatten_layers
+from hornbeam.models import Model
 from hornbeam.optimizers.updates import record_gradients
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.packing import Batch, Signature
-
-if TYPE_CHECKING:
-    from hornbeam.layers import Layer
-    from hornbeam.models import Model
 
 # Name of a layer's last primitive -> kind of activation, for those that the checks know.
 _KINDS = {"softmax": "softmax", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}

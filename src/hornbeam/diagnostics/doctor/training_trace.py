@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +13,13 @@ from hornbeam.layers import BatchNormalization
 from hornbeam.layers.tracking import sublayers
 from hornbeam.layers.weights import flatten_layers
 from hornbeam.losses import Loss
+from hornbeam.models import Model
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.packing import Batch
+from hornbeam.training.run import TrainingRun
+from hornbeam.training.sources import Data
 from hornbeam.training.steps import Steps, training_state
-
-if TYPE_CHECKING:
-    from hornbeam.models import Model
-    from hornbeam.training.run import TrainingRun
-    from hornbeam.training.sources import Data
 
 # Probed samples, their largest number of batches, and samples that they are compared with.
 PROBE, BATCHES, REFERENCE = 128, 4, 1024

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from hornbeam.losses import Loss
+from hornbeam.losses import Loss
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.origin import module_of
-
-if TYPE_CHECKING:
-    from hornbeam.optimizers import Optimizer
-    from hornbeam.optimizers.schedules import LearningRateSchedule
+from hornbeam.optimizers import Optimizer
+from hornbeam.optimizers.schedules import LearningRateSchedule
 
 
 @dataclass(frozen=True)
