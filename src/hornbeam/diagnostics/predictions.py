@@ -1,4 +1,8 @@
-"""Predictions of a model together with their targets."""
+"""Predictions of a model together with their targets, which evaluations and reports compare.
+
+All of them read the data by `predictions`, in one pass and in the batches of `evaluate`, so that a sealed
+test set counts one use.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +28,14 @@ from hornbeam.training.steps import host_part, training_state
 
 @dataclass(frozen=True)
 class Predictions:
-    """Structures of arrays with a row for each sample; `x` and `sample_weight` may be None.
+    """Structures of arrays with a row for each sample.
 
-    adds_losses: True if layers add losses that depend on their inputs.
+    Attributes:
+        x: Inputs, None unless they were kept.
+        y: Targets.
+        y_pred: Outputs of the model.
+        sample_weight: Weights of the samples, None if there are none.
+        adds_losses: True if layers add losses that depend on their inputs.
     """
 
     x: Tree
@@ -51,14 +60,27 @@ def predictions(
     keep_x: bool = False,
     purpose: str = "evaluation",
 ) -> Predictions:
-    """Predict the data of `evaluate` in one pass, and keep the targets (with `keep_x` also x).
+    """Predict the data of `evaluate` in one pass, and keep the targets.
 
-    purpose: entry in the log of a sealed test set; "" if the caller has opened the seal.
+    Args:
+        model: Compiled model.
+        x: Data as for `Model.evaluate`, as the following four arguments.
+        y: Targets, unless x yields them.
+        sample_weight: Weights of the samples.
+        batch_size: Integer, samples per batch.
+        steps: Integer, the number of batches, needed for data without an end.
+        keep_x: True to keep the inputs, too.
+        purpose: Entry in the log of a sealed test set; "" if the caller has opened the seal.
 
-    Raises ValueError for data without targets or without an end, NotImplementedError for outputs with a mask.
+    Returns:
+        Predictions of all samples.
+
+    Raises:
+        ValueError: For data without targets, without an end, or without a batch.
+        NotImplementedError: For outputs with a mask.
     """
     if purpose:
-        x, y, sample_weight = opened(model, x, y, sample_weight, purpose)
+        x, y, sample_weight = open_sealed(model, x, y, sample_weight, purpose)
     data = make_data(
         x, y, sample_weight, batch_size, "evaluate", run_host_layers=host_part(model), steps=steps
     )
@@ -77,12 +99,12 @@ def predictions(
     if not rows:
         raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
     data.rewind()
-    inputs, targets, outputs, weights = (_joined([row[part] for row in rows]) for part in range(4))
+    inputs, targets, outputs, weights = (_concatenated([row[column] for row in rows]) for column in range(4))
     return Predictions(inputs, targets, outputs, weights, adds_losses)
 
 
-def opened(model: Model, x: Tree, y: Tree, sample_weight: Tree, purpose: str) -> tuple[Any, Any, Any]:
-    """Take data out of their seal, if they have one; the evaluation is counted and announced."""
+def open_sealed(model: Model, x: Tree, y: Tree, sample_weight: Tree, purpose: str) -> tuple[Any, Any, Any]:
+    """Return data taken out of their seal, if they have one; the evaluation is counted and printed."""
     check_model(model, where=purpose)
     x, y, sample_weight, sealed = unsealed(x, y, sample_weight, current_run(model) is not None)
     count_evaluation(sealed, f"{purpose} of {describe(model)}", quiet=False)
@@ -91,27 +113,32 @@ def opened(model: Model, x: Tree, y: Tree, sample_weight: Tree, purpose: str) ->
 
 def _batches(data: Data, steps: int | None) -> Iterator[Batch]:
     if isinstance(data, ArrayData):
-        for part in data.epoch(steps):
-            for rows in part:
+        for execution in data.epoch(steps):  # the batches of one call, `steps_per_execution` of them
+            for rows in execution:
                 yield data.table.take(rows)
     else:
         yield from data.epoch(steps)
 
 
-def _joined(parts: list[Any]) -> Any:
-    """Concatenate the batches of a structure."""
-    if parts[0] is None:
+def _concatenated(batches: list[Any]) -> Any:
+    """Concatenate the arrays of structures; None for batches that are None."""
+    if batches[0] is None:
         return None
-    return tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *parts)
+    return tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays), *batches)
 
 
 def _try_model(model: Model, batch: Batch) -> bool:
-    """Call the model on one sample. Returns whether layers add losses; raises for outputs with a mask."""
+    """Call the model on one sample, and return True if layers add losses.
+
+    Raises:
+        NotImplementedError: If an output has a mask.
+    """
     outputs = model(batch.take(slice(0, 1)).x, training=False)
-    if any(getattr(part, "_keras_mask", None) is not None for part in tree.flatten(outputs)):
+    if any(getattr(output, "_keras_mask", None) is not None for output in tree.flatten(outputs)):
         raise NotImplementedError(
             f"{describe(model)} gives outputs with a mask, which predictions do not keep: give "
             "the mask as sample_weight to evaluate(), or use the last step alone"
         )
+    # `losses` has the penalties of regularizers, too, which depend on weights alone.
     penalties = sum(weight.regularizer is not None for weight in model.trainable_weights)
     return len(model.losses) > penalties

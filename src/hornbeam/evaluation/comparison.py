@@ -13,7 +13,7 @@ from hornbeam._internal.intervals import Interval, check_level
 from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int, check_model
 from hornbeam.data import Dataset
-from hornbeam.diagnostics.predictions import opened, predictions
+from hornbeam.diagnostics.predictions import open_sealed, predictions
 from hornbeam.evaluation.compiled_metrics import measurements
 from hornbeam.evaluation.coverage import caveats
 from hornbeam.evaluation.display import EvaluationReport, PlainValues, Table
@@ -209,7 +209,7 @@ def _predict_both(
         raise ValueError(
             "compare() reads the data twice, which a generator does not allow: pass arrays or a Dataset"
         )
-    x, y, weights = opened(models[0], x, y, weights, "comparison")
+    x, y, weights = open_sealed(models[0], x, y, weights, "comparison")
     both = [predictions(model, x, y, weights, batch_size, steps, purpose="") for model in models]
     first, second = (tree.flatten(predicted.y) for predicted in both)
     if any(not np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
