@@ -23,16 +23,17 @@ def open_zip(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     """Open the archive in an open file, if its directory is within the budget.
 
     Raises:
-        ModelFileError: If it is not, or has two members of one name or an unknown compression.
+        ModelFileError: If it is not within the budget, has two members of one name, or has a member that is
+            neither stored nor deflated.
     """
-    most = current_budget().members
-    if _directory_bytes(file) > most * _ENTRY_BYTES:
-        raise ModelFileError(_many("the directory is too long", most))
+    limit = current_budget().members
+    if _directory_bytes(file) > limit * _ENTRY_BYTES:
+        raise ModelFileError(_too_many("the directory is too long", limit))
     file.seek(0)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        if len(members) > most:
-            raise ModelFileError(_many(f"the archive has {len(members):,} members", most))
+        if len(members) > limit:
+            raise ModelFileError(_too_many(f"the archive has {len(members):,} members", limit))
         names = [member.filename for member in members]
         if len(set(names)) != len(names):  # readers take the first or the last
             (twice, _), *_ = Counter(names).most_common(1)
@@ -44,7 +45,11 @@ def open_zip(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
 
 
 def unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Read a member, never more than its header declares."""
+    """Return the content of a member, without reading more than its header declares.
+
+    Raises:
+        ModelFileError: If the content has another size, as that of a zip bomb.
+    """
     with archive.open(info) as member:
         data = member.read(info.file_size + 1)
     if len(data) != info.file_size:
@@ -52,9 +57,9 @@ def unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return data
 
 
-def _many(problem: str, most: int) -> str:
+def _too_many(problem: str, limit: int) -> str:
     return (
-        f"{problem}: a model has a handful of members, at most {most:,} are read. {how_to_raise('members')}"
+        f"{problem}: a model has a handful of members, at most {limit:,} are read. {how_to_raise('members')}"
     )
 
 
@@ -64,6 +69,8 @@ def _directory_bytes(file: BinaryIO) -> int:
     Its end record must be the last bytes of the file, as Keras, NumPy and Python's zipfile write it: a
     comment after it, or a second record, could make readers see different files.
     """
+    # The end record has 22 bytes. In Zip64 a larger end record (56) and its locator (20) are before it: 98
+    # (APPNOTE.TXT, 4.3.14 to 4.3.16).
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - 98, 0))
     tail = file.read()
@@ -72,7 +79,7 @@ def _directory_bytes(file: BinaryIO) -> int:
         raise ModelFileError("not a zip file like .keras and .npz files")
     if tail[-42:-38] != b"PK\6\7":
         return int(struct.unpack("<L", end[12:16])[0])
-    # Zip64, beyond 4 GiB.
+    # Zip64, beyond 4 GiB: the locator has the offset of the end record, which has the length.
     offset = struct.unpack("<Q", tail[-34:-26])[0]
     if tail[-98:-94] != b"PK\6\6" or offset != size - 98:
         raise ModelFileError("the zip's directory is not at its declared offset")
