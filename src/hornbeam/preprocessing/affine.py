@@ -1,4 +1,4 @@
-"""Affine maps and brightness of single images, on the host."""
+"""Affine maps and brightness of single images, by SciPy and Pillow on the host, for ImageDataGenerator."""
 
 from __future__ import annotations
 
@@ -23,9 +23,26 @@ def apply_affine(
     cval: float,
     order: int,
 ) -> np.ndarray:
-    """Rotate, shift, shear and zoom an image around its center. Needs SciPy unless nothing changes.
+    """Rotate, shift, shear and zoom an image around its center.
 
-    theta, shear: degrees. tx, ty: pixels down and right. zx, zy: zoom factors.
+    Args:
+        x: Array of one image, with rows, columns and channels in the order of its data format.
+        theta: Rotation in degrees, counterclockwise.
+        tx: Shift to the left in pixels.
+        ty: Shift upwards in pixels.
+        shear: Shear angle in degrees.
+        zx: Width of the part that fills the image, as a fraction of its width: below 1 enlarges.
+        zy: Height of that part, as a fraction of the height.
+        channel_axis: Integer, the axis of the channels.
+        fill_mode: How SciPy fills points outside of the image: "constant", "nearest", "reflect" or "wrap".
+        cval: Value of these points for "constant".
+        order: Integer, the order of the spline that interpolates.
+
+    Returns:
+        Array of the shape of x; x itself if nothing changes.
+
+    Raises:
+        ImportError: If SciPy is missing and something changes.
     """
     if not (theta or tx or ty or shear) and zx == zy == 1:
         return x
@@ -39,7 +56,8 @@ def apply_affine(
         @ np.diag([zx, zy, 1.0])
     )
     channels = np.moveaxis(x, channel_axis, 0)
-    # The matrix is in (x, y) with rows as x; SciPy indexes (row, column).
+    # The matrix maps points of the result to points of x, in (x, y), SciPy's in (row, column). The center has
+    # the order (row, column) all along, as in Keras, which moves it where images are not square.
     center = np.array(channels.shape[1:]) / 2 - 0.5
     to_center, from_center = np.eye(3), np.eye(3)
     to_center[:2, 2], from_center[:2, 2] = center, -center
@@ -53,7 +71,19 @@ def apply_affine(
 
 
 def adjust_brightness(x: np.ndarray, factor: float, data_format: str) -> np.ndarray:
-    """Multiply the brightness of an image in 8 bits, in the range it had. Needs Pillow."""
+    """Multiply the brightness of an image, in 8 bits as Pillow does.
+
+    Args:
+        x: Array of one image. Values beyond 0 ... 255 are scaled to this range and back.
+        factor: Number >= 0: 0 makes the image black, 1 leaves it as it is.
+        data_format: Order of its axes.
+
+    Returns:
+        Array of the shape of x.
+
+    Raises:
+        ImportError: If Pillow is missing.
+    """
     from PIL import ImageEnhance
 
     low, high = x.min(), x.max()
