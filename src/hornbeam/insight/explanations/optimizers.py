@@ -27,12 +27,18 @@ _AVERAGES = {
 
 
 def optimizer_sections(optimizer: Any, updates: int | None, model: Model) -> Iterator[Section]:
-    """Yield a section for an optimizer, and one for each optimizer inside; `updates` is their number."""
+    """Yield a section for an optimizer, and one for each optimizer that it wraps.
+
+    Args:
+        optimizer: Optimizer; None has no section.
+        updates: Number of updates of the run, None if it is unknown.
+        model: Model whose weights are updated.
+    """
     if optimizer is None:
         return
     title = f"The optimizer: {type(optimizer).__name__}"
     inner = getattr(optimizer, "inner_optimizer", None)
-    several = getattr(optimizer, "optimizers", None)
+    members = getattr(optimizer, "optimizers", None)
     if inner is not None:
         scale = float(np.asarray(optimizer.dynamic_scale)) if optimizer.built else optimizer.initial_scale
         text = (
@@ -41,10 +47,10 @@ def optimizer_sections(optimizer: Any, updates: int | None, model: Model) -> Ite
         )
         yield Section(title, (("does", text),))
         yield from optimizer_sections(inner, updates, model)
-    elif several is not None:
+    elif members is not None:
         yield Section(title, (("does", "assigns each weight to one of the following optimizers"),))
-        for part in several:
-            yield from optimizer_sections(part, updates, model)
+        for member in members:
+            yield from optimizer_sections(member, updates, model)
     else:
         yield Section(title, tuple(_entries(optimizer, updates, model)))
 
@@ -60,7 +66,7 @@ def _entries(optimizer: Optimizer, updates: int | None, model: Model) -> Entries
         entries = [
             ("does", rule.effect),
             ("formula", "; ".join([*formulas, *rule.formulas])),
-            ("letters", _letters(rule)),
+            ("letters", _symbols(rule)),
         ]
     return [
         *entries,
@@ -71,24 +77,24 @@ def _entries(optimizer: Optimizer, updates: int | None, model: Model) -> Entries
     ]
 
 
-def _letters(rule: UpdateRule) -> str:
-    """Explain the letters of a rule, and the initial values of its state."""
+def _symbols(rule: UpdateRule) -> str:
+    """Explain the symbols of a rule, and the initial values of its state."""
     initial = dict(rule.initial)
-    letters = dict.fromkeys(line.split(" <- ")[0] for line in rule.formulas)
-    state = [letter for letter in letters if letter != "w" and _is_state(letter, rule.formulas)]
+    assigned = dict.fromkeys(line.split(" <- ")[0] for line in rule.formulas)
+    state = [name for name in assigned if name != "w" and _is_state(name, rule.formulas)]
     text = "w a weight, g its gradient, lr the learning rate, t the number of the update"
     if state:
-        text += "; " + ", ".join(f"{letter} begins at {initial.get(letter, 0)}" for letter in state)
+        text += "; " + ", ".join(f"{name} begins at {initial.get(name, 0)}" for name in state)
     return text
 
 
-def _is_state(letter: str, formulas: Sequence[str]) -> bool:
-    """Return True for a letter that is read before it is assigned."""
+def _is_state(symbol: str, formulas: Sequence[str]) -> bool:
+    """Return True for a symbol that is read before it is assigned, and so keeps its value between updates."""
     for line in formulas:
-        name, _, value = line.partition(" <- ")
-        if letter in _identifiers(value):
+        target, _, value = line.partition(" <- ")
+        if symbol in _identifiers(value):
             return True
-        if name == letter:
+        if target == symbol:
             return False
     return False
 
@@ -98,6 +104,7 @@ def _identifiers(expression: str) -> set[str]:
 
 
 def _learning_rate(optimizer: Optimizer, updates: int | None) -> str:
+    """Describe a constant rate, a function or a schedule, with its values at the begin, middle and end."""
     schedule = optimizer._learning_rate
     if not isinstance(schedule, LearningRateSchedule):
         rate = f"{float(np.asarray(optimizer.learning_rate)):.6g}"
@@ -118,22 +125,27 @@ def _learning_rate(optimizer: Optimizer, updates: int | None) -> str:
 
 
 def _averaging_windows(optimizer: Optimizer) -> Entries:
-    """Return how many updates the moving averages span."""
-    parts = []
+    """Return how many updates the moving averages span: the sum of their weights, 1 / (1 - decay)."""
+    windows = []
     for name, quantity in _AVERAGES.items():
-        keep = getattr(optimizer, name, None)
-        if isinstance(keep, (int, float)) and 0 < keep < 1:
-            window = f"1 / (1 - {keep:g}) = {1 / (1 - keep):.4g} updates"
-            parts.append(f"{name} {keep:g}: {quantity} of about {window}")
-    return [("averages", "; ".join(parts))] if parts else []
+        decay = getattr(optimizer, name, None)
+        if isinstance(decay, (int, float)) and 0 < decay < 1:
+            windows.append(f"{name} {decay:g}: {quantity} of about {_window(decay)}")
+    return [("averages", "; ".join(windows))] if windows else []
+
+
+def _window(decay: float) -> str:
+    return f"1 / (1 - {decay:g}) = {1 / (1 - decay):.4g} updates"
 
 
 def _state(optimizer: Optimizer, model: Model) -> Entries:
+    """Return the size of the state; before the optimizer is built, as it will be, without its bytes."""
     if not optimizer.built:
         count = sum(len(group) for group in optimizer.slots())
         weights = sum(v.type.size for v in model.trainable_weights)
         text = f"{count} × {integer(weights)} = {integer(count * weights)} numbers besides the weights"
         return [("state", text)] if count else []
+    # Scalars are the number of updates, the learning rate and the like.
     state = [variable for variable in optimizer.variables if variable.type.size > 1 or variable.shape]
     if not state:
         return []
@@ -161,6 +173,5 @@ def _options(optimizer: Optimizer) -> Iterator[tuple[str, str]]:
             "large",
         )
     if optimizer.use_ema:
-        keep = optimizer.ema_momentum
-        window = f"1 / (1 - {keep:g}) = {1 / (1 - keep):.4g} updates"
+        window = _window(optimizer.ema_momentum)
         yield "EMA", f"the average of the weights over about {window} is used at the end"
