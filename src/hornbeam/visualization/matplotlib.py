@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
     from hornbeam.visualization.figure import Figure
-    from hornbeam.visualization.graph_drawing import GraphDrawing
+    from hornbeam.visualization.graph_drawing import GraphDrawing, PlacedBox
 
 # The palette of Okabe and Ito (2008), which colour-blind readers can tell apart; black comes last.
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
@@ -46,7 +46,11 @@ _NEUTRAL, _EDGE, _ARROW = "#f4f4f4", "#555555", "#333333"
 def figure_class(purpose: str) -> type[matplotlib.figure.Figure]:
     """Return a Figure of Matplotlib that notebooks show, even before pyplot is imported.
 
-    Raises ImportError, with the purpose, without Matplotlib.
+    Args:
+        purpose: What needs Matplotlib, the beginning of the error message.
+
+    Raises:
+        ImportError: If Matplotlib is missing.
     """
     with required(f"{purpose} needs Matplotlib", "plot"):
         from matplotlib.figure import Figure
@@ -64,7 +68,7 @@ def _displayed_figure(base: type[matplotlib.figure.Figure]) -> type[matplotlib.f
 
 
 def pyplot(purpose: str) -> ModuleType:
-    """Return matplotlib.pyplot. Raises ImportError, with the purpose, without Matplotlib."""
+    """Return matplotlib.pyplot; arguments and errors are those of `figure_class`."""
     figure_class(purpose)
     with required(f"{purpose} needs Matplotlib", "plot"):
         import matplotlib.pyplot as plt
@@ -113,7 +117,7 @@ def size_of(figure: Figure) -> tuple[float, float]:
 
 
 def _is_gallery(figure: Figure) -> bool:
-    """Return True for several images without names at their sides."""
+    """Return True for three or more images without names of rows, which are drawn small."""
     images = all(
         panel is None or (isinstance(panel, ImagePanel) and not panel.row_names) for panel in figure.panels
     )
@@ -144,6 +148,7 @@ def _draw_image(canvas: Any, axes: Any, panel: ImagePanel) -> None:
     if panel.overlay is not None:
         heat = np.asarray(panel.overlay, float)
         top = float(heat.max()) or 1.0
+        # The image shows where the heat map is low.
         alpha = 0.3 + 0.6 * np.clip(heat / top, 0, 1)
         axes.imshow(heat, cmap=_COLOR_MAPS["heat"], vmin=0, vmax=top, alpha=alpha)
     if not (panel.row_names or panel.column_names):
@@ -160,6 +165,7 @@ def _draw_image(canvas: Any, axes: Any, panel: ImagePanel) -> None:
     for (row, column), number in np.ndenumerate(panel.annotations):
         if math.isnan(number):
             continue
+        # Black on light colors, white on dark ones, by their luma (ITU-R BT.601).
         red, green, blue, _ = image.to_rgba(panel.values[row, column])
         color = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
         axes.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8, color=color)
@@ -182,9 +188,9 @@ def _draw_lines(canvas: Any, axes: Any, panel: LinePanel) -> None:
         axes.axline((0, 0), (1, 1), color="grey", linestyle="--", linewidth=1)
     for number, (name, (x, y)) in enumerate(panel.lines.items()):
         color = COLORS[number % len(COLORS)]
-        few = len(x) == 1 or name in panel.bands
+        marked = len(x) == 1 or name in panel.bands  # a line of one point would not be seen
         dashes = _DASHES[number % len(_DASHES)]
-        axes.plot(x, y, label=name, color=color, linestyle=dashes, marker="o" if few else None)
+        axes.plot(x, y, label=name, color=color, linestyle=dashes, marker="o" if marked else None)
         if name in panel.bands:
             axes.fill_between(x, *panel.bands[name], color=color, alpha=0.2)
     if panel.marked_point is not None and panel.marker is not None:
@@ -210,14 +216,14 @@ def _draw_lines(canvas: Any, axes: Any, panel: LinePanel) -> None:
 def _draw_points(canvas: Any, axes: Any, panel: PointPanel) -> None:
     groups = np.unique(panel.groups)
     for number, group in enumerate(groups):
-        chosen = panel.points[panel.groups == group]
+        points = panel.points[panel.groups == group]
         name = panel.group_names[group] if 0 <= group < len(panel.group_names) else str(group)
         style = {
             "color": COLORS[number % len(COLORS)],
             # Beyond the palette markers change where colors begin again.
             "marker": MARKERS[(number + number // len(COLORS)) % len(MARKERS)],
         }
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=14, alpha=0.75, linewidths=0, label=name, **style)
+        axes.scatter(points[:, 0], points[:, 1], s=14, alpha=0.75, linewidths=0, label=name, **style)
     _label_axes(axes, panel.axis_labels)
     if len(groups) > 1:
         axes.legend(fontsize=7, markerscale=1.5)
@@ -230,6 +236,7 @@ def _draw_bars(canvas: Any, axes: Any, panel: BarPanel) -> None:
         (counts,) = panel.series.values()
         axes.bar(panel.edges[:-1], counts, np.diff(panel.edges), align="edge", color=COLORS[0])
         return
+    # Categories without a value of a series have no gap there: their other bars move to the center.
     bars: dict[str, list[tuple[float, float]]] = {name: [] for name in panel.series}
     width = 0.8 / len(bars)
     for category in range(len(panel.names)):
@@ -237,10 +244,10 @@ def _draw_bars(canvas: Any, axes: Any, panel: BarPanel) -> None:
         heights = {name: height for name, height in heights.items() if math.isfinite(height)}
         for number, (name, height) in enumerate(heights.items()):
             bars[name].append((category + (number - (len(heights) - 1) / 2) * width, height))
-    for number, (name, places) in enumerate(bars.items()):
-        xs, heights_of_series = [x for x, _ in places], [height for _, height in places]
+    for number, (name, points) in enumerate(bars.items()):
+        centers, tops = [x for x, _ in points], [height for _, height in points]
         color = COLORS[number % len(COLORS)]
-        axes.bar(xs, heights_of_series, width * 0.95, label=name, zorder=2, color=color)
+        axes.bar(centers, tops, width * 0.95, label=name, zorder=2, color=color)
     longest = max(map(len, panel.names), default=0)
     axes.set_xticks(range(len(panel.names)), panel.names, rotation=60 if longest > 9 else 0)
     axes.grid(axis="y", alpha=0.3, zorder=0)
@@ -273,10 +280,10 @@ def draw_graph(drawing: GraphDrawing) -> matplotlib.figure.Figure:
     return canvas
 
 
-def _draw_box(axes: Any, placed: Any) -> None:
+def _draw_box(axes: Any, placed: PlacedBox) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    opened = bool(placed.box.inner)
+    has_inner = bool(placed.box.inner)
     fill = next((tint for word, tint in _TINTS.items() if word in placed.box.kind), _NEUTRAL)
     axes.add_patch(
         FancyBboxPatch(
@@ -284,13 +291,13 @@ def _draw_box(axes: Any, placed: Any) -> None:
             placed.width,
             placed.height,
             boxstyle="round,pad=0,rounding_size=0.06",
-            facecolor="#fcfcfc" if opened else fill,
+            facecolor="#fcfcfc" if has_inner else fill,
             edgecolor=_EDGE,
-            linestyle="--" if opened else "-",
+            linestyle="--" if has_inner else "-",
             linewidth=0.8,
         )
     )
-    text_height = placed.head if opened else placed.height
+    text_height = placed.head if has_inner else placed.height
     style = {"ha": "center", "va": "center", "fontsize": 8, "family": "monospace", "linespacing": 1.2}
     middle = placed.x + placed.width / 2, placed.y + text_height / 2
     axes.text(*middle, "\n".join(placed.box.lines), **style)
