@@ -1,4 +1,8 @@
-"""Models as artifacts for other programs: frozen models, SavedModel, ONNX, StableHLO, LiteRT."""
+"""Models as artifacts for other programs: frozen models, SavedModel, ONNX, StableHLO, LiteRT.
+
+`FORMATS` has a writer for each format of `Model.export`. Writers are imported on first use, since most need a
+library of an extra.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +28,8 @@ def _saved_model(
     export_saved_model(model, filepath, verbose, input_signature)
 
 
-def _with_message(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
-    """Wrap a writer: import it on first use, and print the path that it returns."""
+def _writer(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
+    """Return a writer that imports the function for its format, and prints the path that it returns."""
 
     def export(
         model: Model,
@@ -34,9 +38,9 @@ def _with_message(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]
         verbose: bool | None,
         **options: Any,
     ) -> None:
-        written = load()(model, filepath, input_signature, **options)
+        path = load()(model, filepath, input_signature, **options)
         if verbose is not False:
-            print(f"Saved to {written}")
+            print(f"Saved to {path}")
 
     return export
 
@@ -72,21 +76,27 @@ def _web() -> Callable[..., Any]:
 
 
 class Format(NamedTuple):
-    """A format of `Model.export`: its writer, and the keyword arguments that it takes besides."""
+    """A format of `Model.export`.
+
+    Attributes:
+        write: Function of the model, its path, `input_signature`, `verbose`, and the options.
+        options: Names of further keyword arguments of `Model.export` that the format takes.
+    """
 
     write: Callable[..., None]
     options: tuple[str, ...] = ()
 
 
-_TRAINING = ("training_data", "validation_data", "batch_size", "epochs")
+# For pages that train the model in the browser.
+_TRAINING_OPTIONS = ("training_data", "validation_data", "batch_size", "epochs")
 
 FORMATS: dict[str, Format] = {
     "tf_saved_model": Format(_saved_model),
-    "onnx": Format(_with_message(_onnx), ("opset_version", "data_format", "fold_batch_normalization")),
-    "hornbeam": Format(_with_message(_frozen), ("labels", "preprocessing")),
-    "web": Format(_with_message(_web), ("labels", "preprocessing", "title", *_TRAINING)),
-    "stablehlo": Format(_with_message(_stablehlo)),
-    "litert": Format(_with_message(_litert)),
+    "onnx": Format(_writer(_onnx), ("opset_version", "data_format", "fold_batch_normalization")),
+    "hornbeam": Format(_writer(_frozen), ("labels", "preprocessing")),
+    "web": Format(_writer(_web), ("labels", "preprocessing", "title", *_TRAINING_OPTIONS)),
+    "stablehlo": Format(_writer(_stablehlo)),
+    "litert": Format(_writer(_litert)),
 }
 
 
@@ -100,7 +110,22 @@ def export(
     batch_size: int | None,
     options: dict[str, Any],
 ) -> None:
-    """Write the inference of a model, or a step of its training: `Model.export`."""
+    """Write the inference of a model, or with `training` a step of its training, as `Model.export` documents.
+
+    Args:
+        model: Model.
+        filepath: Path to write.
+        format: Name in `FORMATS`.
+        verbose: False to print nothing.
+        input_signature: Structure for each argument, None for the model's inputs.
+        training: True for a training step.
+        batch_size: Integer, samples per step; for training, or for `training_data` of the options.
+        options: Further keyword arguments, which the format takes.
+
+    Raises:
+        NotImplementedError: For a format, or an option of it, that does not exist.
+        ValueError: For a `batch_size` without training, or training in a format that has none.
+    """
     if training:
         _export_step(model, filepath, format, verbose, input_signature, batch_size, options)
         return
@@ -115,13 +140,18 @@ def export(
 
 
 def check_format(format: str, options: Iterable[str] = (), training: bool = False) -> None:
-    """Raise NotImplementedError for a format, or options of it, that `Model.export` does not have."""
+    """Check the format of an export, and the names of its options.
+
+    Raises:
+        NotImplementedError: For a format, or an option of it, that `Model.export` does not have.
+    """
     hint = " TensorFlow Lite is 'litert' here." if format in ("tflite", "lite") else ""
     if format not in FORMATS:
         raise NotImplementedError(
             f"export(format={format!r}) is not in this version of Hornbeam.{hint} The format may be one of "
             f"{', '.join(FORMATS)}, and save() writes .keras files"
         )
+    # A step as ONNX takes no options; the other formats have no steps, which `_export_step` says.
     known = () if training and format != "hornbeam" else FORMATS[format].options
     unknown = [name for name in options if name not in known]
     if unknown:
@@ -146,15 +176,15 @@ def _export_step(
     if format == "onnx":
         from hornbeam.export.onnx_step import export_onnx_step
 
-        written = export_onnx_step(model, filepath, input_signature, batch_size)
+        path = export_onnx_step(model, filepath, input_signature, batch_size)
     elif format == "hornbeam":
         from hornbeam.export.frozen_training import export_frozen_training
 
-        written = export_frozen_training(model, filepath, input_signature, batch_size, **options)
+        path = export_frozen_training(model, filepath, input_signature, batch_size, **options)
     else:
         raise ValueError(f'training=True needs format="onnx" or "hornbeam", got format={format!r}')
     if verbose is not False:
-        print(f"Saved to {written}")
+        print(f"Saved to {path}")
 
 
 explain_missing(__name__)
