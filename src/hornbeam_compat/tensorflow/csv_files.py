@@ -11,10 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hornbeam.data import Dataset, TensorSpec
-from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import DType, as_dtype
-from hornbeam_compat.tensorflow.strings import StringTensor
-from hornbeam_compat.tensorflow.typing import Sizes, TensorLike, TextOrTensor
+from hornbeam_compat.tensorflow.strings import StringTensor, from_list
+from hornbeam_compat.tensorflow.typing import TensorLike
 
 # What a field of a record becomes.
 CsvValue: TypeAlias = Any
@@ -67,14 +66,6 @@ def _rows(lines: Iterable[str], field_delim: str, use_quote_delim: bool) -> Iter
     return csv.reader(lines, delimiter=field_delim, quoting=csv.QUOTE_NONE)
 
 
-def _as_column(values: list[Any], dtype: str, shape: Sizes) -> TextOrTensor:
-    if dtype == "string":
-        array = np.empty(len(values), object)
-        array[:] = values
-        return StringTensor(array.reshape(shape))
-    return as_tensor(np.array(values, dtype).reshape(shape))
-
-
 def decode_csv(
     records: TensorLike, record_defaults: Sequence[Any], field_delim: str = ",", use_quote_delim: bool = True,
     na_value: str = "", select_cols: Sequence[int] | None = None, name: str | None = None,
@@ -106,7 +97,7 @@ def decode_csv(
         if len(row) != len(columns):
             raise ValueError(f"decode_csv expects {len(columns)} fields, the record has {len(row)}: {row}")
     return [
-        _as_column(
+        from_list(
             [column.value("" if row[i] == na_value else row[i], i) for row in rows], column.dtype, array.shape
         )
         for i, column in enumerate(columns)

@@ -172,7 +172,17 @@ class TensorShape(tuple[Any, ...]):
         return f"({', '.join(map(str, self))}{',' if len(self) == 1 else ''})"
 
 
-class TensorSpec:
+class TypeSpec:
+    """Base class of the types of values, equal if their texts are."""
+
+    def __eq__(self, other: object) -> builtins.bool:
+        return type(other) is type(self) and repr(other) == repr(self)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+class TensorSpec(TypeSpec):
     """Shape and dtype of a tensor, for `input_signature` and `output_signature`.
 
     Args:

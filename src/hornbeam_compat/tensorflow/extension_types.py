@@ -16,7 +16,7 @@ from hornbeam import Tensor, ops, tree
 from hornbeam.data import Strings
 from hornbeam.extensions.data import Composite
 from hornbeam_compat.tensorflow import ragged, sparse
-from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, TensorSpec, as_dtype
+from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, TensorSpec, TypeSpec, as_dtype
 from hornbeam_compat.tensorflow.ragged_rows import RaggedTensorSpec
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import AnyTensor, convert_to_tensor
@@ -38,10 +38,6 @@ class ImmutableDict(dict[Any, Any]):
 
     def __repr__(self) -> str:
         return f"ImmutableDict({super().__repr__()})"
-
-
-class TypeSpec:
-    """Base class of the types of values."""
 
 
 class ExtensionTypeSpec(TypeSpec):
@@ -79,12 +75,6 @@ class ExtensionTypeSpec(TypeSpec):
                 for k, v in self._fields().items()
             }
         )
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and repr(other) == repr(self)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self._fields().items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob as _glob
 import io as _io
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,9 +146,7 @@ def GFile(name: str, mode: str = "r") -> IO[Any]:
     return open(name, mode)
 
 
-def exists(path: str) -> bool:
-    """Return True if a file or folder exists."""
-    return Path(path).exists()
+exists, mkdir, remove, rmtree = os.path.exists, os.mkdir, os.remove, shutil.rmtree
 
 
 def isdir(path: str) -> bool:
@@ -168,21 +167,6 @@ def listdir(path: str) -> list[str]:
 def makedirs(path: str) -> None:
     """Create a folder and its parents."""
     Path(path).mkdir(parents=True, exist_ok=True)
-
-
-def mkdir(path: str) -> None:
-    """Create a folder."""
-    Path(path).mkdir()
-
-
-def remove(path: str) -> None:
-    """Delete a file."""
-    Path(path).unlink()
-
-
-def rmtree(path: str) -> None:
-    """Delete a folder and its content."""
-    shutil.rmtree(path)
 
 
 def copy(src: str, dst: str, overwrite: bool = False) -> None:
@@ -214,7 +198,7 @@ class SummaryWriter:
         except ImportError as error:
             raise ImportError("tf.summary needs tensorboardX: pip install tensorboardX") from error
         self.file = tensorboardX.SummaryWriter(str(logdir))
-        self.step: Any = None
+        self.step: SupportsInt | None = None
 
     @contextlib.contextmanager
     def as_default(self, step: SupportsInt | None = None) -> Iterator[SummaryWriter]:

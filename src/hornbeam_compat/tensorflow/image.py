@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -352,52 +352,36 @@ def adjust_gamma(image: TensorLike, gamma: TensorLike = 1, gain: TensorLike = 1)
     return _apply_to_floats(lambda x: gain * x**gamma, image)
 
 
-def _uniform(low: float, high: float, seed: int | None) -> Tensor:
-    return hb_random.uniform((), low, high, seed=seeded_generator(seed))
+# Function of a seed, or of a key of two integers alone -> generator of `hornbeam.random`.
+Key: TypeAlias = Callable[[Any], SeedGenerator | Tensor | None]
 
 
-def random_brightness(image: TensorLike, max_delta: float, seed: int | None = None) -> Tensor:
-    """Add a random number between -max_delta and max_delta."""
-    return adjust_brightness(image, _uniform(-max_delta, max_delta, seed))
+def _by_delta(adjust: Callable[..., Tensor], key: Key) -> Callable[..., Tensor]:
+    def adjust_randomly(image: TensorLike, max_delta: float, seed: TensorLike | None = None) -> Tensor:
+        """Adjust by a random number between -max_delta and max_delta."""
+        return adjust(image, hb_random.uniform((), -max_delta, max_delta, seed=key(seed)))
+
+    return adjust_randomly
 
 
-def random_contrast(image: TensorLike, lower: float, upper: float, seed: int | None = None) -> Tensor:
-    """Multiply the contrast by a random factor."""
-    return adjust_contrast(image, _uniform(lower, upper, seed))
+def _by_factor(adjust: Callable[..., Tensor], key: Key) -> Callable[..., Tensor]:
+    def adjust_randomly(
+        image: TensorLike, lower: float, upper: float, seed: TensorLike | None = None
+    ) -> Tensor:
+        """Adjust by a random factor from lower to upper."""
+        return adjust(image, hb_random.uniform((), lower, upper, seed=key(seed)))
+
+    return adjust_randomly
 
 
-def random_saturation(image: TensorLike, lower: float, upper: float, seed: int | None = None) -> Tensor:
-    """Multiply the saturation by a random factor."""
-    return adjust_saturation(image, _uniform(lower, upper, seed))
-
-
-def random_hue(image: TensorLike, max_delta: float, seed: int | None = None) -> Tensor:
-    """Rotate the hue by a random angle of at most `max_delta` of a full turn."""
-    return adjust_hue(image, _uniform(-max_delta, max_delta, seed))
-
-
-def stateless_random_brightness(image: TensorLike, max_delta: float, seed: TensorLike) -> Tensor:
-    """Add a random number between -max_delta and max_delta, by the seed alone."""
-    return adjust_brightness(image, _stateless(-max_delta, max_delta, seed))
-
-
-def stateless_random_contrast(image: TensorLike, lower: float, upper: float, seed: TensorLike) -> Tensor:
-    """Multiply the contrast by a random factor, by the seed alone."""
-    return adjust_contrast(image, _stateless(lower, upper, seed))
-
-
-def stateless_random_saturation(image: TensorLike, lower: float, upper: float, seed: TensorLike) -> Tensor:
-    """Multiply the saturation by a random factor, by the seed alone."""
-    return adjust_saturation(image, _stateless(lower, upper, seed))
-
-
-def stateless_random_hue(image: TensorLike, max_delta: float, seed: TensorLike) -> Tensor:
-    """Rotate the hue by a random angle of at most `max_delta` of a full turn, by the seed alone."""
-    return adjust_hue(image, _stateless(-max_delta, max_delta, seed))
-
-
-def _stateless(low: float, high: float, seed: TensorLike) -> Tensor:
-    return hb_random.uniform((), low, high, seed=stateless_key(seed))
+random_brightness = _by_delta(adjust_brightness, seeded_generator)
+random_contrast = _by_factor(adjust_contrast, seeded_generator)
+random_saturation = _by_factor(adjust_saturation, seeded_generator)
+random_hue = _by_delta(adjust_hue, seeded_generator)
+stateless_random_brightness = _by_delta(adjust_brightness, stateless_key)
+stateless_random_contrast = _by_factor(adjust_contrast, stateless_key)
+stateless_random_saturation = _by_factor(adjust_saturation, stateless_key)
+stateless_random_hue = _by_delta(adjust_hue, stateless_key)
 
 
 def per_image_standardization(image: TensorLike) -> Tensor:

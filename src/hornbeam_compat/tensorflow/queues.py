@@ -8,9 +8,10 @@ from typing import Any
 from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam_compat.tensorflow.extension_types import stack_tensors
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import convert_to_tensor
-from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, TextOrTensor, Tree
+from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, Tree
 
 __all__ = ["FIFOQueue", "PaddingFIFOQueue", "PriorityQueue", "RandomShuffleQueue"]
 
@@ -84,10 +85,10 @@ class FIFOQueue:
         """Remove `n` elements and return their components, each stacked."""
         rows = [self.dequeue() for _ in range(int(n))]
         if self.names:
-            return {key: _stack([row[key] for row in rows]) for key in self.names}
+            return {key: stack_tensors([row[key] for row in rows]) for key in self.names}
         if len(self.dtypes) == 1:
-            return _stack(rows)
-        return [_stack(list(column)) for column in zip(*rows, strict=True)]
+            return stack_tensors(rows)
+        return [stack_tensors(list(column)) for column in zip(*rows, strict=True)]
 
     def size(self, name: str | None = None) -> Tensor:
         """Return the number of elements."""
@@ -153,9 +154,3 @@ class RandomShuffleQueue(FIFOQueue):
 
     def _next(self) -> tuple[Any, ...]:
         return self._elements.pop(int(hb_random.randint((), 0, len(self._elements))))
-
-
-def _stack(parts: list[Any]) -> TextOrTensor:
-    return (
-        StringTensor([x.numpy() for x in parts]) if isinstance(parts[0], StringTensor) else ops.stack(parts)
-    )

@@ -14,7 +14,7 @@ from hornbeam.extensions.data import Composite
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow, RaggedTensorSpec
-from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
+from hornbeam_compat.tensorflow.strings import StringTensor, holds_text, to_bytes
 from hornbeam_compat.tensorflow.typing import (
     RaggedLike,
     RaggedOrTensor,
@@ -289,7 +289,7 @@ class RaggedTensor(Composite):
         present = columns < self.lengths()[:, None]
         places = np.where(present, self._splits[:-1, None] + columns, len(inner))
         if isinstance(inner, StringTensor):
-            padded = np.concatenate([inner.array, np.full((1, *inner.shape[1:]), _bytes(fill), object)])
+            padded = np.concatenate([inner.array, np.full((1, *inner.shape[1:]), to_bytes(fill), object)])
             return StringTensor(padded[places])
         last = ops.broadcast_to(ops.cast(as_tensor(fill), inner.dtype), (1, *inner.shape[1:]))
         return ops.take(ops.concatenate([inner, last]), places.astype(np.int32), axis=0)
@@ -385,13 +385,9 @@ def as_values(values: TensorLike) -> TextOrTensor:
     return StringTensor(values) if holds_text(values) else as_tensor(values)
 
 
-def _bytes(x: object) -> bytes:
-    return x if isinstance(x, bytes) else str(x).encode()
-
-
 def _padded_length(row: TensorLike, padding: object) -> int:
     array = np.asarray(row)
-    different = np.flatnonzero(array != (_bytes(padding) if array.dtype == object else padding))
+    different = np.flatnonzero(array != (to_bytes(padding) if array.dtype == object else padding))
     return int(different[-1]) + 1 if len(different) else 0
 
 

@@ -16,7 +16,7 @@ from hornbeam_compat.tensorflow.dispatch import dispatched, holds_extension
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.ragged import RaggedTensor, as_values, concatenate, elementwise, stack_rows
 from hornbeam_compat.tensorflow.string_arrays import for_strings
-from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.strings import StringTensor, take
 from hornbeam_compat.tensorflow.typing import (
     AxisLike,
     DTypeLike,
@@ -122,9 +122,7 @@ def _take(values: RaggedOrTensor, places: np.ndarray) -> RaggedOrTensor:
     if isinstance(values, RaggedTensor):
         rows = values.rows()
         return stack_rows([rows[i] for i in places], like=values)
-    if isinstance(values, StringTensor):
-        return values[places]
-    return ops.take(values, places.astype(np.int32), axis=0)
+    return take(values, places)
 
 
 def _concat(values: Sequence[RaggedLike], axis: int = 0, name: str | None = None) -> RaggedOrTensor:
@@ -272,23 +270,11 @@ _NOT_ELEMENTWISE = frozenset(
 _STRING_FUNCTIONS = frozenset(string_parts.NAMESPACES["strings"].split())
 _UNCHANGED = frozenset(
     [
-        "Module",
-        "cond",
-        "constant",
-        "convert_to_tensor",
-        "foldl",
-        "function",
-        "is_tensor",
-        "map_fn",
-        "numpy_function",
-        "py_function",
-        "type_spec_from_value",
-        "vectorized_map",
+        "Module", "cond", "constant", "convert_to_tensor", "foldl", "function", "is_tensor", "map_fn",
+        "numpy_function", "print", "py_function", "shape", "type_spec_from_value", "vectorized_map",
         "while_loop",
-        "print",
-        "shape",
     ]
-)
+)  # fmt: skip
 
 
 def accepting_ragged(name: str, fn: object, namespace: str = "tensorflow") -> object:

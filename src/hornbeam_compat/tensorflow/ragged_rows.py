@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.extensions.data import Composite, as_part
-from hornbeam_compat.tensorflow.dtypes import TensorShape, as_dtype
+from hornbeam_compat.tensorflow.dtypes import TensorShape, TypeSpec, as_dtype
 from hornbeam_compat.tensorflow.typing import DTypeLike, RaggedOrTensor, Sizes, TextOrTensor, Tree
 
 
@@ -48,7 +48,7 @@ class RaggedRow(Composite):
         return self.value.numpy()
 
 
-class RaggedTensorSpec:
+class RaggedTensorSpec(TypeSpec):
     """Sizes, dtype and number of ragged axes of a ragged tensor.
 
     Args:
@@ -77,12 +77,6 @@ class RaggedTensorSpec:
     def batch(self, size: int | None) -> RaggedTensorSpec:
         """Return the type of a batch."""
         return RaggedTensorSpec((size, *self.shape), self.dtype, self.ragged_rank + 1)  # type: ignore[misc, operator]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RaggedTensorSpec) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
 
     def __repr__(self) -> str:
         return (

@@ -16,15 +16,14 @@ from typing import IO, Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
 
-from hornbeam import ops
 from hornbeam.data import Dataset, TensorSpec
 from hornbeam.extensions.packages import install_command
-from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import as_dtype
-from hornbeam_compat.tensorflow.ragged import RaggedTensor
+from hornbeam_compat.tensorflow.extension_types import stack_tensors
+from hornbeam_compat.tensorflow.ragged import RaggedTensor, concatenate
 from hornbeam_compat.tensorflow.sparse import SparseTensor
-from hornbeam_compat.tensorflow.strings import StringTensor
-from hornbeam_compat.tensorflow.typing import DTypeLike, FilePath, Message, Sizes, TensorLike, TextOrTensor
+from hornbeam_compat.tensorflow.strings import StringTensor, from_list
+from hornbeam_compat.tensorflow.typing import DTypeLike, FilePath, Message, TensorLike, TextOrTensor
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -290,30 +289,19 @@ def _values(feature: Message, key: str, dtype: DTypeLike) -> list[Any]:
     return list(getattr(feature, kind).value)
 
 
-def _as_values(values: list[Any], shape: Sizes, dtype: DTypeLike) -> TextOrTensor:
-    name = str(as_dtype(dtype))
-    if name == "string":
-        array = np.empty(len(values), object)
-        array[:] = values
-        return StringTensor(array.reshape(shape))
-    return as_tensor(np.array(values, name).reshape(shape))
-
-
 def _parse_one(spec: FeatureSpec, feature: Message | None, key: str) -> Parsed:
-    values = [] if feature is None else _values(feature, key, spec.dtype)
+    values, dtype = [] if feature is None else _values(feature, key, spec.dtype), str(as_dtype(spec.dtype))
     if isinstance(spec, FixedLenFeature):
         shape = tuple(int(n) for n in spec.shape)
         if not values and int(np.prod(shape)):
             if spec.default_value is None:
                 raise ValueError(f"the example has no feature {key!r}, and FixedLenFeature no default_value")
-            default = np.asarray(
-                spec.default_value, object if str(as_dtype(spec.dtype)) == "string" else None
-            )
+            default = np.asarray(spec.default_value, object if dtype == "string" else None)
             values = np.broadcast_to(default, shape).reshape(-1).tolist()
-        return _as_values(values, shape, spec.dtype)
+        return from_list(values, dtype, shape)
     if isinstance(spec, FixedLenSequenceFeature):
-        return _as_values(values, (-1, *spec.shape), spec.dtype)
-    flat = _as_values(values, (-1,), spec.dtype)
+        return from_list(values, dtype, (-1, *spec.shape))
+    flat = from_list(values, dtype)
     if isinstance(spec, VarLenFeature):
         return SparseTensor(np.arange(len(values))[:, None], flat, (len(values),))
     return flat
@@ -354,25 +342,17 @@ def parse_example(
 def _batch(spec: FeatureSpec, rows: list[Any]) -> Parsed:
     if isinstance(spec, VarLenFeature):
         places = [[i, j] for i, row in enumerate(rows) for j in range(int(row.shape[0]))]
-        flat = _joined([row.values for row in rows])
+        flat: Any = concatenate([row.values for row in rows])
         return SparseTensor(
             np.array(places).reshape(-1, 2), flat, (len(rows), max(int(r.shape[0]) for r in rows))
         )
     if isinstance(spec, RaggedFeature):
-        return RaggedTensor.from_row_lengths(_joined(rows), [len(row) for row in rows])
+        return RaggedTensor.from_row_lengths(concatenate(rows), [len(row) for row in rows])
     if isinstance(spec, FixedLenSequenceFeature):
-        return RaggedTensor.from_row_lengths(_joined(rows), [len(row) for row in rows]).to_tensor(
+        return RaggedTensor.from_row_lengths(concatenate(rows), [len(row) for row in rows]).to_tensor(
             spec.default_value
         )
-    if isinstance(rows[0], StringTensor):
-        return StringTensor(np.stack([row.array for row in rows]))
-    return ops.stack(rows)
-
-
-def _joined(parts: list[Any]) -> TextOrTensor:
-    if isinstance(parts[0], StringTensor):
-        return StringTensor(np.concatenate([part.array for part in parts]))
-    return ops.concatenate(parts)
+    return stack_tensors(rows)
 
 
 def parse_single_sequence_example(
@@ -393,10 +373,11 @@ def parse_single_sequence_example(
 
 
 def _sequence(spec: FeatureSpec, entries: list[Any], key: str) -> Parsed:
-    rows = [_values(entry, key, spec.dtype) for entry in entries]
-    flat = _as_values([value for row in rows for value in row], (-1,), spec.dtype)
+    rows, dtype = [_values(entry, key, spec.dtype) for entry in entries], str(as_dtype(spec.dtype))
+    values = [value for row in rows for value in row]
+    flat = from_list(values, dtype)
     if isinstance(spec, FixedLenSequenceFeature):
-        return _as_values([value for row in rows for value in row], (len(rows), *spec.shape), spec.dtype)
+        return from_list(values, dtype, (len(rows), *spec.shape))
     if isinstance(spec, RaggedFeature):
         return RaggedTensor.from_row_lengths(flat, [len(row) for row in rows])
     places = [[i, j] for i, row in enumerate(rows) for j in range(len(row))]

@@ -26,7 +26,7 @@ from hornbeam_compat.tensorflow import (
     tape,
     tensors,
 )
-from hornbeam_compat.tensorflow.extension_types import TypeSpec as TypeSpec
+from hornbeam_compat.tensorflow.dtypes import TypeSpec as TypeSpec
 from hornbeam_compat.tensorflow.extension_types import type_spec_from_value as type_spec_from_value
 from hornbeam_compat.tensorflow.ragged import RaggedTensor as RaggedTensor
 from hornbeam_compat.tensorflow.ragged_rows import RaggedTensorSpec as RaggedTensorSpec

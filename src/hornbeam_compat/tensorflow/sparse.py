@@ -12,8 +12,8 @@ from hornbeam.extensions.data import Composite
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam.extensions.tensors import sparse as core
 from hornbeam_compat.patch import Patch
-from hornbeam_compat.tensorflow.dtypes import TensorShape, as_dtype
-from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
+from hornbeam_compat.tensorflow.dtypes import TensorShape, TypeSpec, as_dtype
+from hornbeam_compat.tensorflow.strings import StringTensor, holds_text, take
 from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, Sizes, TensorLike, TextOrTensor
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ class SparseTensor(Composite):
         """Return a row."""
         places, values, shape = _parts(self)
         rows = np.flatnonzero(places[:, 0] == index)
-        return SparseTensor(places[rows][:, 1:], _take(values, rows), shape[1:])
+        return SparseTensor(places[rows][:, 1:], take(values, rows), shape[1:])
 
     def row_count(self) -> int:
         """Return the size of the first axis."""
@@ -97,7 +97,7 @@ class SparseTensor(Composite):
         return f"SparseTensor(indices={places}, values={self.values}, dense_shape={self.shape})"
 
 
-class SparseTensorSpec:
+class SparseTensorSpec(TypeSpec):
     """Sizes and dtype of a sparse tensor.
 
     Args:
@@ -118,12 +118,6 @@ class SparseTensorSpec:
     def batch(self, size: int | None) -> SparseTensorSpec:
         """Return the type of a batch."""
         return SparseTensorSpec((size, *self.shape), self.dtype)  # type: ignore[misc]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SparseTensorSpec) and repr(self) == repr(other)
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
 
     def __repr__(self) -> str:
         return f"SparseTensorSpec({self.shape!r}, {self.dtype!r})"
@@ -278,7 +272,7 @@ def transpose(sp_input: AnySparse, perm: Sizes | None = None, name: str | None =
     places, values, shape = _parts(sp_input)
     order = list(reversed(range(len(shape)))) if perm is None else [int(axis) for axis in perm]
     sort = np.lexsort(places[:, order].T[::-1])
-    return SparseTensor(places[sort][:, order], _take(values, sort), [shape[axis] for axis in order])
+    return SparseTensor(places[sort][:, order], take(values, sort), [shape[axis] for axis in order])
 
 
 def reshape(sp_input: AnySparse, shape: ShapeLike, name: str | None = None) -> SparseTensor:
@@ -303,7 +297,7 @@ def slice(sp_input: AnySparse, start: TensorLike, size: TensorLike, name: str | 
     first, extent = np.asarray(start), np.asarray(size)
     inside = ((places >= first) & (places < first + extent)).all(axis=1)
     sizes = np.maximum(np.minimum(extent, np.array(shape) - first), 0)
-    return SparseTensor(places[inside] - first, _take(values, np.flatnonzero(inside)), sizes)
+    return SparseTensor(places[inside] - first, take(values, np.flatnonzero(inside)), sizes)
 
 
 def split(sp_input: AnySparse, num_split: int = 1, axis: int = 0, name: str | None = None) -> list[Any]:
@@ -336,7 +330,7 @@ def concat(
     sizes[at] = offset
     everything = np.concatenate(places)
     order = np.lexsort(everything.T[::-1])
-    return SparseTensor(everything[order], _take(joined, order), sizes)
+    return SparseTensor(everything[order], take(joined, order), sizes)
 
 
 def reset_shape(sp_input: AnySparse, new_shape: ShapeLike | None = None) -> SparseTensor:
@@ -349,7 +343,7 @@ def retain(sp_input: AnySparse, to_retain: TensorLike) -> SparseTensor:
     """Select values by a mask."""
     places, values, shape = _parts(sp_input)
     kept = np.flatnonzero(np.asarray(to_retain))
-    return SparseTensor(places[kept], _take(values, kept), shape)
+    return SparseTensor(places[kept], take(values, kept), shape)
 
 
 def mask(a: SparseTensor | TensorLike, mask_indices: object, name: str | None = None) -> NoReturn:
@@ -405,14 +399,6 @@ def eye(
     values = ops.ones((count,), dtype)
     return SparseTensor(
         np.repeat(np.arange(count)[:, None], 2, axis=1), values, (num_rows, num_columns or num_rows)
-    )
-
-
-def _take(values: TextOrTensor, places: np.ndarray) -> TextOrTensor:
-    return (
-        values[places]
-        if isinstance(values, StringTensor)
-        else ops.take(values, places.astype(np.int32), axis=0)
     )
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from hornbeam import Tensor
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.ragged import RaggedTensor
-from hornbeam_compat.tensorflow.strings import StringTensor, map_elements
-from hornbeam_compat.tensorflow.typing import RaggedLike, RaggedOrTensor, TensorLike
+from hornbeam_compat.tensorflow.strings import StringTensor, from_list, map_elements, to_bytes
+from hornbeam_compat.tensorflow.typing import RaggedLike, RaggedOrTensor, TensorLike, TextOrTensor
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -50,23 +50,21 @@ def rows_of(
     return RaggedTensor.from_row_lengths(flat, [len(row) for row in parts])
 
 
-def strings(parts: list[Any]) -> StringTensor:
+def strings(parts: list[Any]) -> TextOrTensor:
     """Return a tensor of strings."""
-    array = np.empty(len(parts), object)
-    array[:] = parts
-    return StringTensor(array)
+    return from_list(parts, "string")
 
 
 def split(
     input: RaggedLike, sep: TensorLike | None = None, maxsplit: int = -1, name: str | None = None
 ) -> RaggedOrTensor:
     """Split a string into words; several strings into the rows of a ragged tensor."""
-    separator = (_bytes(sep) or None) if sep is not None else None
+    separator = (to_bytes(sep) or None) if sep is not None else None
     return rows_of(input, lambda text: text.split(separator, maxsplit), strings)
 
 
-def _numbers(parts: list[Any]) -> Tensor:
-    return as_tensor(np.array(parts, np.int32))
+def _numbers(parts: list[Any]) -> TextOrTensor:
+    return from_list(parts, "int32")
 
 
 def _decoded(text: bytes, encoding: str, errors: str, replacement: int) -> str:
@@ -194,11 +192,11 @@ def ngrams(
             if pad_values is not None:
                 left, right = (pad_values, pad_values) if isinstance(pad_values, (str, bytes)) else pad_values
                 count = width - 1 if padding_width is None else min(padding_width, width - 1)
-                words = [_bytes(left)] * count + words + [_bytes(right)] * count
+                words = [to_bytes(left)] * count + words + [to_bytes(right)] * count
             grams = [words[i : i + width] for i in range(len(words) - width + 1)]
             if not grams and preserve_short_sequences and words:
                 grams = [words]
-            result += [_bytes(separator).join(gram) for gram in grams]
+            result += [to_bytes(separator).join(gram) for gram in grams]
         return result
 
     if isinstance(data, RaggedTensor):
@@ -212,7 +210,3 @@ def ngrams(
         return strings(joined(array.tolist()))
     rows = [joined(row.tolist()) for row in array.reshape(-1, array.shape[-1])]
     return StringTensor(np.array(rows, object).reshape(*array.shape[:-1], len(rows[0])))
-
-
-def _bytes(x: TensorLike) -> bytes:
-    return x if isinstance(x, bytes) else str(x).encode()

@@ -14,7 +14,7 @@ from hornbeam.data import Strings
 from hornbeam.extensions.hashing import fingerprint64
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import TensorShape
-from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, Tensors, Tree
+from hornbeam_compat.tensorflow.typing import DTypeLike, Sizes, TensorLike, Tensors, TextOrTensor, Tree
 
 __all__ = [
     "as_string", "format", "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace",
@@ -41,7 +41,7 @@ class StringTensor(Strings):
     """Array of bytes with `numpy()`, indexing and comparison as those of a tf.Tensor of strings."""
 
     def __new__(cls, value: object) -> StringTensor:
-        return map_elements(_to_bytes, np.array(value, dtype=object)).view(cls)
+        return map_elements(to_bytes, np.array(value, dtype=object)).view(cls)
 
     @property
     def array(self) -> np.ndarray:
@@ -89,7 +89,23 @@ def as_bytes(strings: Strings) -> bytes | np.ndarray:
     return array if array.ndim else array.item()
 
 
-def _to_bytes(x: object) -> bytes:
+def from_list(values: list[Any], dtype: str, shape: Sizes = (-1,)) -> TextOrTensor:
+    """Return the tensor of the values in a list."""
+    if dtype != "string":
+        return as_tensor(np.array(values, dtype).reshape(shape))
+    array = np.empty(len(values), object)
+    array[:] = values
+    return StringTensor(array.reshape(shape))
+
+
+def take(values: TextOrTensor, places: np.ndarray) -> TextOrTensor:
+    """Return the rows at these places."""
+    if isinstance(values, StringTensor):
+        return values[places]
+    return ops.take(values, places.astype(np.int32), axis=0)
+
+
+def to_bytes(x: object) -> bytes:
     return x if isinstance(x, bytes) else str(x).encode()
 
 
