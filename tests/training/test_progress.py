@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from hornbeam.training.progress import Bar, duration, per_step, resolve_verbose, show_logs
+from hornbeam.training.progress import Bar, duration, metric_texts, per_step, resolve_verbose
 
 
 class Terminal(io.StringIO):
@@ -22,7 +22,7 @@ def test_durations() -> None:
 
 def test_logs() -> None:
     assert (
-        show_logs({"loss": 0.5, "tiny": 1e-7, "none": 0.0})
+        " - ".join(metric_texts({"loss": 0.5, "tiny": 1e-7, "none": 0.0}))
         == "loss: 0.5000 - tiny: 1.0000e-07 - none: 0.0000"
     )
 

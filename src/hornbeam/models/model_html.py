@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from hornbeam._internal.html.markup import tag
 from hornbeam._internal.html.notebook import notebook_output
+from hornbeam.layers.network import Network
 from hornbeam.models.summary import Trace, rows_of, totals
 from hornbeam.visualization.layer_graph import layers_elements
-
-if TYPE_CHECKING:
-    from hornbeam.layers.network import Network
 
 # Drawings of more layers would make notebooks large.
 _MOST_DRAWN = 80

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,15 +15,13 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.layers import Layer
 from hornbeam.layers.context import layer_call_hook
+from hornbeam.layers.network import Network
 from hornbeam.layers.quantization.products import ProductLayer
 from hornbeam.layers.tracking import sublayers
 from hornbeam.layers.weights import flatten_layers, own_weights
 from hornbeam.quantizers.awq import awq
 from hornbeam.quantizers.configs import AWQConfig, CalibratedConfig, GPTQConfig, QuantizationConfig
 from hornbeam.quantizers.gptq import Rounded, gptq
-
-if TYPE_CHECKING:
-    from hornbeam.layers.network import Network
 
 Filters: TypeAlias = str | Sequence[str] | Callable[[Layer], bool] | None
 

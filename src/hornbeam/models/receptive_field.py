@@ -11,14 +11,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import layers, tree
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall
 from hornbeam.layers.augmentation.base import RandomImageLayer
-
-if TYPE_CHECKING:
-    from hornbeam.layers.network import Network
+from hornbeam.layers.network import Network
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from hornbeam import tree
 from hornbeam._internal.formatting import byte_size, shortened, with_unit
@@ -25,15 +25,12 @@ from hornbeam.errors import ConcretizationError
 from hornbeam.ir.node import serial
 from hornbeam.ir.primitive import node_cost
 from hornbeam.ir.types import TensorType, itemsize
-from hornbeam.layers import InputLayer
+from hornbeam.layers import InputLayer, Layer
 from hornbeam.layers.context import layer_call_hook
+from hornbeam.layers.network import Network
 from hornbeam.layers.shapes import build_shapes
 from hornbeam.layers.tracking import sublayers
 from hornbeam.models.receptive_field import NO_POSITIONS, ReceptiveFields, calls_of
-
-if TYPE_CHECKING:
-    from hornbeam.layers import Layer
-    from hornbeam.layers.network import Network
 
 Shape = tuple[int | None, ...]
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.py_dataset import Order
 from hornbeam.engines import Engine
-from hornbeam.ir.types import TensorType, dtype_name
 from hornbeam.training.batches import rows_for
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.packing import Batch, Signature
 from hornbeam.training.sparse_rows import SparseRows
-
-if TYPE_CHECKING:
-    from hornbeam.data.pipeline.dataset import Dataset
-
 
 # Memory for the rows of sparse arrays that are dense at a time.
 _DENSE_BYTES = 1 << 26
@@ -89,9 +85,7 @@ class ArrayData:
         """Return the types of a batch of `size` samples."""
         signature = self._signatures.get(size)
         if signature is None:
-            leaves, treedef = self.table.leaves, self.table.treedef
-            types = [TensorType((size, *leaf.shape[1:]), dtype_name(leaf.dtype)) for leaf in leaves]
-            signature = self._signatures[size] = Signature(treedef, tuple(types))
+            signature = self._signatures[size] = self.table.signature(size)
         return signature
 
     def signatures(self, steps: int | None) -> list[Signature]:

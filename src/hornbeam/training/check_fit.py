@@ -7,7 +7,6 @@ first step, on what is known then: the traced step, the settings, and a bounded 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.warn import warn_user
@@ -15,12 +14,7 @@ from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.training.check_outputs import OUTPUT_CHECKS
 from hornbeam.training.check_pixels import INPUT_CHECKS
 from hornbeam.training.check_settings import SETTING_CHECKS
-from hornbeam.training.fit_facts import FitFacts, fit_facts
-
-if TYPE_CHECKING:
-    from hornbeam.training.fit_settings import FitSettings
-    from hornbeam.training.sources import Data
-    from hornbeam.training.steps import Steps
+from hornbeam.training.fit_facts import FitFacts
 
 Check = Callable[[FitFacts], Iterator[str]]
 
@@ -34,18 +28,10 @@ def own_fit() -> override[bool]:
     return override(_own_fit, True)
 
 
-def warn_of_likely_mistakes(
-    model: Steps,
-    data: Data,
-    validation: Data | None,
-    settings: FitSettings,
-    has_callbacks: bool,
-    has_validation_data: bool,
-) -> None:
+def warn_of_likely_mistakes(facts: FitFacts) -> None:
     """Issue a `LikelyMistakeWarning` for everything that the checks find."""
     if _own_fit.get():
         return
-    facts = fit_facts(model, data, validation, settings, has_callbacks, has_validation_data)
     for check in CHECKS:
         for sentence in check(facts):
             warn_user(sentence, LikelyMistakeWarning)

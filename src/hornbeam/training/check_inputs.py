@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +11,13 @@ from hornbeam import tree
 from hornbeam._internal import warning_policy
 from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.operation import inbound_calls
 from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
+from hornbeam.layers import Layer
 from hornbeam.training.sparse_rows import SparseRows
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.layers import Layer
 
 # Values that are summed at once in the search for NaN.
 _CHUNK = 1 << 20

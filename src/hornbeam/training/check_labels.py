@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal import warning_policy
+from hornbeam.core.tensor import Tensor
 from hornbeam.ir.node import Node
-
-if TYPE_CHECKING:
-    from hornbeam.core.tensor import Tensor
-    from hornbeam.losses import Loss
+from hornbeam.losses import Loss
 
 _SPARSE = ("sparse_categorical_crossentropy", "categorical_generalized_cross_entropy")
 _CATEGORICAL = ("categorical_crossentropy", "categorical_focal_crossentropy")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hornbeam import layers
+from hornbeam.core.jit import Traced
 from hornbeam.ir.node import Node
 from hornbeam.layers.shapes import build_shapes
 from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.check_labels import skip_movement
 from hornbeam.training.fit_facts import FitFacts, input_arrays, some_samples
-
-if TYPE_CHECKING:
-    from hornbeam.core.jit import Traced
 
 # Largest absolute value of a feature that a layer may read as it is.
 _LARGE = 10_000

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.row_hash import HashSketch, count_matches, evenly_spaced, fingerprint, hash_rows
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.data.inspection.leakage import adapted_layers
 from hornbeam.data.samples import as_samples, named_arrays
 from hornbeam.data.splits.sealed import Sealed, check_not_sealed, find_sealed
 from hornbeam.distribution.processes import print_once
 from hornbeam.errors import LeakWarning, TestSetWarning
+from hornbeam.layers.network import Network
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.packing import Batch
 from hornbeam.training.sources import Data, is_stream
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.layers.network import Network
 
 
 class ValidationFingerprints:

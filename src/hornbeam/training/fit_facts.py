@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.jit import Traced
+from hornbeam.losses import Loss
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.compile_config import describe
+from hornbeam.training.fit_settings import FitSettings
+from hornbeam.training.packing import Batch
+from hornbeam.training.sources import Data
 from hornbeam.training.steps import Steps, training_state
-
-if TYPE_CHECKING:
-    from hornbeam.core.jit import Traced
-    from hornbeam.losses import Loss
-    from hornbeam.training.fit_settings import FitSettings
-    from hornbeam.training.packing import Batch
-    from hornbeam.training.sources import Data
 
 # Samples that a check reads at most.
 SAMPLES = 512
@@ -59,53 +57,37 @@ _REGRESSION = ("mean_squared_error", "mean_absolute_error", "huber", "log_cosh")
 
 @dataclass(frozen=True)
 class FitFacts:
-    """Facts about a fit before the first step.
-
-    batch: all samples, of a stream the first batch. step: returns the traced training step, None if it runs
-    eagerly.
-    """
+    """Facts about a fit before the first step, whose steps have been traced."""
 
     model: Steps
-    where: str
     data: Data
     validation: Data | None
-    batch: Batch
     settings: FitSettings
-    outputs: list[OutputFacts]
-    step: Callable[[], Traced | None]
     has_callbacks: bool
     has_validation_data: bool
 
+    @property
+    def where(self) -> str:
+        """The model, for messages."""
+        return describe(self.model)
 
-def fit_facts(
-    model: Steps,
-    data: Data,
-    validation: Data | None,
-    settings: FitSettings,
-    has_callbacks: bool,
-    has_validation_data: bool,
-) -> FitFacts:
-    """Collect the facts. The steps must have been traced."""
-    batch = data.table if isinstance(data, ArrayData) else data.first_batch()
+    @cached_property
+    def batch(self) -> Batch:
+        """All samples, of a stream the first batch."""
+        return self.data.table if isinstance(self.data, ArrayData) else self.data.first_batch()
 
-    def step() -> Traced | None:
-        if training_state(model).run_eagerly:
+    @cached_property
+    def outputs(self) -> list[OutputFacts]:
+        """The outputs that have a loss of their own."""
+        return _outputs(self.model, self.batch)
+
+    def step(self) -> Traced | None:
+        """Return the traced training step, None if it runs eagerly."""
+        state = training_state(self.model)
+        if state.run_eagerly:
             return None
-        signature = data.signatures(settings.steps)[0]
-        return getattr(training_state(model).compiled_step("train", signature), "traced", None)
-
-    return FitFacts(
-        model,
-        describe(model),
-        data,
-        validation,
-        batch,
-        settings,
-        _outputs(model, batch),
-        step,
-        has_callbacks,
-        has_validation_data,
-    )
+        signature = self.data.signatures(self.settings.steps)[0]
+        return getattr(state.compiled_step("train", signature), "traced", None)
 
 
 def _outputs(model: Steps, batch: Batch) -> list[OutputFacts]:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from hornbeam._internal.terminal import in_ipython, is_terminal, print_wrapped
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.progbar import ProgbarLogger
-
-if TYPE_CHECKING:
-    from hornbeam.training.run import TrainingRun
+from hornbeam.training.run import TrainingRun
 
 _MARK = "_hornbeam_announced"
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
+from hornbeam._internal.typing import Tree
 
 
 def as_floats(logs: Tree) -> dict[str, Any]:

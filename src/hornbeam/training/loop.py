@@ -50,8 +50,6 @@ class Loop:
         self.epoch = 0
         # Asked between two steps; the run that the loop belongs to replaces it.
         self.stop_requested: Callable[[], bool] = lambda: False
-        # Steps of a chunk by compiled step: the sizes that were found last, also by loops before this one.
-        self._chunk_sizes = trainer.chunk_sizes
 
     def begin(self, epoch: int) -> None:
         """Prepare for a complete epoch."""
@@ -88,7 +86,7 @@ class Loop:
 
     def _run_chunks(self, step: Step, data: ArrayData, rows: np.ndarray) -> None:
         """Run a step for each row of the matrix `rows`, in chunks of one engine call each."""
-        engine, sizes = current_engine(), self._chunk_sizes
+        engine, sizes = current_engine(), self.trainer.chunk_sizes
         at = 0
         while at < len(rows) and not self._stopped:
             size = self._begin_execution() if self.every_batch else sizes.get(step, 1)

@@ -8,18 +8,16 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hornbeam._internal.formatting import with_unit
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.compile_config import describe
+from hornbeam.training.packing import Signature
+from hornbeam.training.sources import Data
 from hornbeam.training.steps import Steps, training_state
-
-if TYPE_CHECKING:
-    from hornbeam.training.packing import Signature
-    from hornbeam.training.sources import Data
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b\s*", re.IGNORECASE)
 

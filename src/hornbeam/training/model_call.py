@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam._internal.origin import is_own
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.jit import Traced, trace_for
 from hornbeam.core.lazy import evaluate, retains_graph
@@ -24,9 +25,6 @@ from hornbeam.layers.tracking import Tracked
 from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.steps import Steps, training_state
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 class ModelCall:

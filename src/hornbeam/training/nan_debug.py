@@ -8,11 +8,12 @@ first operation with a result that is not finite for finite operands.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.lazy import buffer_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
@@ -20,9 +21,6 @@ from hornbeam.ir.node import Node
 from hornbeam.training.nan_origin import affected_samples, describe_origin, input_name
 from hornbeam.training.packing import Batch
 from hornbeam.training.step import Step
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 class CheckedStep:

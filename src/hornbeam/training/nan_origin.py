@@ -8,26 +8,24 @@ that are not finite any more. It finds whatever fails for usual weights, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import primitives as p
+from hornbeam.core.jit import Traced
 from hornbeam.core.lazy import buffer_of
 from hornbeam.core.variable import Variable
+from hornbeam.engines import Engine
 from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where
 from hornbeam.ir.node import Node
 from hornbeam.ir.scope import BACKWARD, Located
 from hornbeam.ir.types import TensorType, is_float
+from hornbeam.layers.network import Network
 from hornbeam.training.batches import putter
-
-if TYPE_CHECKING:
-    from hornbeam.core.jit import Traced
-    from hornbeam.engines import Engine
-    from hornbeam.layers.network import Network
-    from hornbeam.training.step import Step
+from hornbeam.training.step import Step
 
 # The loss "grew" if it became this many times its least value.
 _GROWTH = 10.0

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
+from hornbeam.losses import Loss
 from hornbeam.training.outputs import Outputs, is_several
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.losses import Loss
 
 Path = tuple[Any, ...]
 

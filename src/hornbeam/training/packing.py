@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal import warning_policy
+from hornbeam._internal.typing import Tree
 from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.jit import _structure as structure_key
 from hornbeam.core.registry import exported
@@ -22,9 +23,6 @@ from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_n
 from hornbeam.training.check_inputs import check_finite, check_sample_weight
 from hornbeam.training.check_samples import check_no_list_of_samples, describe_samples
 from hornbeam.training.sparse_rows import SparseRows
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 # -- (x, y, sample_weight) -------------------------------------------------------------------------
 
@@ -196,10 +194,10 @@ class Batch:
 
     def signature(self, size: int | None = None) -> Signature:
         """Return the types, for batches of `size` samples if it is given."""
-        if size is None:
-            types = [TensorType(tuple(leaf.shape), dtype_name(leaf.dtype)) for leaf in self.leaves]
-        else:
-            types = [TensorType((size, *leaf.shape[1:]), dtype_name(leaf.dtype)) for leaf in self.leaves]
+        shapes = [leaf.shape if size is None else (size, *leaf.shape[1:]) for leaf in self.leaves]
+        types = [
+            TensorType(shape, dtype_name(leaf.dtype)) for shape, leaf in zip(shapes, self.leaves, strict=True)
+        ]
         return Signature(self.treedef, tuple(types))
 
 

@@ -52,15 +52,11 @@ def per_step(seconds: float) -> str:
     return f"{seconds * 1e3:.0f}ms/step" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us/step"
 
 
-def show_logs(logs: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
+def metric_texts(logs: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> list[str]:
     """Format `name: value` pairs with four digits, very small values as powers of ten.
 
     notes: texts in parentheses after values.
     """
-    return " - ".join(_metric_texts(logs, notes))
-
-
-def _metric_texts(logs: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> list[str]:
     after = {name: f" ({text})" for name, text in (notes or {}).items()}
     return [f"{name}: {number_text(value)}{after.get(name, '')}" for name, value in logs.items()]
 
@@ -107,7 +103,7 @@ class Bar:
         parts = [head, duration(elapsed)]
         if self.step:
             parts.append(per_step(elapsed / self.step))
-        parts = [part for part in (title, *parts, *_metric_texts(logs, notes)) if part]
+        parts = [part for part in (title, *parts, *metric_texts(logs, notes)) if part]
         line = folded_line(parts, columns(self.stream))
         if self.live:
             self._draw(line)

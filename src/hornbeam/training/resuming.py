@@ -6,16 +6,14 @@ shuffles and seeds. NumPy's and Python's, from which a user's own generator may 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.resume_point import Words
 from hornbeam.random import random_state
 from hornbeam.random.keys import global_seed_generator
-
-if TYPE_CHECKING:
-    from hornbeam.training.sources import Data
+from hornbeam.training.sources import Data
 
 
 def global_words() -> Words:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from hornbeam._internal.naming import nearest
+from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.sparse import is_scipy_sparse
 from hornbeam.data import Dataset
@@ -19,9 +19,6 @@ from hornbeam.training.check_arguments import check_batch_size, check_validation
 from hornbeam.training.host_inputs import RunHostLayers
 from hornbeam.training.packing import make_batch, unpack_x_y_sample_weight
 from hornbeam.training.stream_data import StreamData
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 Data = ArrayData | StreamData
 
@@ -59,23 +56,6 @@ def make_data(
     name: the argument that x was passed as. run_host_layers: the part of the model that runs before the step.
     steps: number of steps, from the argument `steps_name`; without it the data must have an end.
     """
-    data = _make_data(x, y, sample_weight, batch_size, method, shuffle, class_weight, name, run_host_layers)
-    if data.endless and steps is None:
-        raise ValueError(f"the data have no end (a Dataset with repeat()?): give {steps_name}")
-    return data
-
-
-def _make_data(
-    x: Tree,
-    y: Tree,
-    sample_weight: Tree,
-    batch_size: int | None,
-    method: str,
-    shuffle: bool | str | None,
-    class_weight: Mapping[int, float] | None,
-    name: str,
-    run_host_layers: RunHostLayers,
-) -> Data:
     size = check_batch_size(batch_size)
     if shuffle not in (True, False, "batch", None):
         raise ValueError(f'shuffle must be True, False or "batch", got {shuffle!r}')
@@ -106,9 +86,13 @@ def _make_data(
     if table is not None:
         inputs, targets, weights = unpack_x_y_sample_weight(table.arrays)
         batch = make_batch(run_host_layers(inputs), targets, weights, class_weight, finite=True)
-        return TableData(batch, table.batch_size, table.rows, table.order, table.endless, x)
-    order = random_permutation if shuffle and isinstance(x, PyDataset) else None
-    return StreamData(x, order, class_weight, run_host_layers)
+        data: Data = TableData(batch, table.batch_size, table.rows, table.order, table.endless, x)
+    else:
+        order = random_permutation if shuffle and isinstance(x, PyDataset) else None
+        data = StreamData(x, order, class_weight, run_host_layers)
+    if data.endless and steps is None:
+        raise ValueError(f"the data have no end (a Dataset with repeat()?): give {steps_name}")
+    return data
 
 
 def make_validation(

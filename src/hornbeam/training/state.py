@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.call_errors import explain_arguments, takes
+from hornbeam._internal.typing import Tree
+from hornbeam.core.tensor import Tensor
 from hornbeam.engines import current_engine
 from hornbeam.errors import ShapeError
 from hornbeam.layers.tracking import Tracked
@@ -26,10 +28,6 @@ from hornbeam.training.stateless_step import StatelessStep, is_stateless
 from hornbeam.training.step import EagerStep, Predictor, Step
 from hornbeam.training.steps import Steps, check_model_inputs
 from hornbeam.training.trainable_at_compile import trainable_as_compiled
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-    from hornbeam.core.tensor import Tensor
 
 
 class TrainingState:

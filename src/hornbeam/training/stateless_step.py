@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.core.dispatch import host_tracing
 from hornbeam.core.jit import trace_for
 from hornbeam.core.variable import Variable, eager_scope, set_buffers
@@ -14,9 +15,6 @@ from hornbeam.engines import Engine
 from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.packing import Batch, Signature, unpack_x_y_sample_weight
 from hornbeam.training.steps import Steps, training_state
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 def is_stateless(step: Callable[..., Any]) -> bool:

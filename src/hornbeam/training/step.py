@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.typing import Tree
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
 from hornbeam.core.jit import Compiled, trace_for
@@ -20,9 +21,6 @@ from hornbeam.ir.types import is_float
 from hornbeam.training.batches import local_rows, putter
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.packing import Batch, Signature
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
 
 
 def with_floatx(data: Tree) -> Tree:

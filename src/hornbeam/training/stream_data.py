@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hornbeam._internal.typing import Tree
 from hornbeam.data import INFINITE_CARDINALITY, Dataset
 from hornbeam.data.pipeline.memory import stage_of
 from hornbeam.data.pipeline.py_dataset import Order, PyDataset
@@ -13,10 +14,6 @@ from hornbeam.training.check_inputs import check_finite
 from hornbeam.training.data_cursor import DataCursor
 from hornbeam.training.host_inputs import RunHostLayers
 from hornbeam.training.packing import Batch, Signature, convert_batch
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree
-
 
 EMPTY = "the data hold no batch: the generator or dataset is empty"
 
@@ -159,13 +156,9 @@ class StreamData:
     def _next(self) -> Tree:
         """Return the next item of the source, None at its end."""
         with mesh_scope(None):  # the data of this process, not the model
-            self._begin()
-            assert self._iterator is not None
+            if self._iterator is None:
+                self._iterator = self._start()
             return next(self._iterator, None)
-
-    def _begin(self) -> None:
-        if self._iterator is None:
-            self._iterator = self._start()
 
     def epoch(self, steps: int | None = None, begins: bool = True) -> Generator[Batch, None, None]:
         """Yield the batches of an epoch: the rest of the pass, or the next `steps` batches of it.

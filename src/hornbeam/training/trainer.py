@@ -32,6 +32,7 @@ from hornbeam.training.data_leakage import (
     unsealed,
     warn_of_shared_samples,
 )
+from hornbeam.training.fit_facts import FitFacts
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.interruption import announce, end_progress
 from hornbeam.training.logs import as_floats
@@ -126,7 +127,9 @@ class Trainer(TrainingState):
             data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
         has_validation = validation_data is not None
-        warn_of_likely_mistakes(self.model, data, validation, settings, bool(callbacks), has_validation)
+        warn_of_likely_mistakes(
+            FitFacts(self.model, data, validation, settings, bool(callbacks), has_validation)
+        )
         callbacks, checkpoints = with_checkpoint(callbacks, resume)
         if plot:
             from hornbeam.training.callbacks.live_plot import with_live_plot

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.typing import Config
 from hornbeam._internal.validation import check_choice
 from hornbeam.core import registry
 from hornbeam.core.registry import exported
-
-if TYPE_CHECKING:
-    from hornbeam.layers import Layer
+from hornbeam.layers import Layer
 
 # Module of these classes in Keras's files.
 KERAS_MODULE = "keras.src.layers.preprocessing.feature_space"

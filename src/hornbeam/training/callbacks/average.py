@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.core.registry import exported
 from hornbeam.core.variable import Variable
+from hornbeam.optimizers import Optimizer
 from hornbeam.training.callbacks.base import Callback, Logs
-
-if TYPE_CHECKING:
-    from hornbeam.optimizers import Optimizer
 
 
 @exported("keras.callbacks")

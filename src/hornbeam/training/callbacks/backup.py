@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, wait_for_all
 from hornbeam.training.callbacks.base import Logs, run_of
 from hornbeam.training.callbacks.checkpoint import CheckpointWriter
-
-if TYPE_CHECKING:  # a run has callbacks
-    from hornbeam.training.run import TrainingRun
+from hornbeam.training.run import TrainingRun
 
 
 @exported("keras.callbacks")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hornbeam._internal.call_errors import check_accepts
 from hornbeam.core.registry import exported
@@ -12,12 +12,7 @@ from hornbeam.training.callbacks.base import BATCH_HOOKS, Callback, History, Log
 from hornbeam.training.callbacks.progbar import ProgbarLogger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import TypeAlias
-
     from hornbeam.models.model import Model
-
-    CallbacksLike: TypeAlias = Callback | Iterable[Callback] | "CallbackList" | None
 
 
 @exported("keras.callbacks")
@@ -154,6 +149,9 @@ class CallbackList:
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._call("on_predict_end", {} if logs is None else logs)
+
+
+CallbacksLike: TypeAlias = Callback | Iterable[Callback] | CallbackList | None
 
 
 def _as_list(callbacks: Any) -> list[Callback]:

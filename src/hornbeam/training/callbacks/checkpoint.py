@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +18,9 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import is_first, slowest
 from hornbeam.engines import current_engine
 from hornbeam.training.callbacks.base import Callback, Logs, run_of
-from hornbeam.training.callbacks.callback_list import CallbackList
+from hornbeam.training.callbacks.callback_list import CallbackList, CallbacksLike
 from hornbeam.training.callbacks.monitor import Monitor
-
-if TYPE_CHECKING:
-    from hornbeam.training.callbacks.callback_list import CallbacksLike
-
-if TYPE_CHECKING:  # a run has callbacks
-    from hornbeam.training.run import TrainingRun
+from hornbeam.training.run import TrainingRun
 
 
 class CheckpointWriter(Callback):

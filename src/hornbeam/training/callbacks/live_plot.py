@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hornbeam._internal.html.markup import tag
 from hornbeam._internal.html.notebook import notebook_output
 from hornbeam._internal.kernel import LiveOutput, cell_number, in_kernel
 from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.base import Callback, Logs
-from hornbeam.training.callbacks.callback_list import CallbackList
+from hornbeam.training.callbacks.callback_list import CallbackList, CallbacksLike
 from hornbeam.visualization.figure import Figure
 from hornbeam.visualization.metric_curves import metric_names, metric_panel
 from hornbeam.visualization.panels import LinePanel
 from hornbeam.visualization.svg import line_chart
-
-if TYPE_CHECKING:
-    from hornbeam.training.callbacks.callback_list import CallbacksLike
 
 # Seconds between two drawings within an epoch.
 _INTERVAL = 1.0
@@ -121,12 +118,9 @@ def with_live_plot(callbacks: CallbacksLike) -> Any:
 
     Raises ValueError for a CallbackList without one.
     """
-    complete = isinstance(callbacks, CallbackList)
-    members = (
-        callbacks.callbacks if isinstance(callbacks, CallbackList) else CallbackList(callbacks).callbacks
-    )
-    if any(isinstance(callback, LivePlot) for callback in members):
+    members = callbacks if isinstance(callbacks, CallbackList) else CallbackList(callbacks)
+    if any(isinstance(callback, LivePlot) for callback in members.callbacks):
         return callbacks
-    if complete:
+    if members is callbacks:
         raise ValueError("plot=True: put a LivePlot() into the CallbackList")
-    return [*members, LivePlot()]
+    return [*members.callbacks, LivePlot()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
+from hornbeam.core.tensor import Tensor
 from hornbeam.distribution.processes import print_once
+from hornbeam.optimizers import Optimizer
 from hornbeam.training.callbacks.base import (
     BATCH_HOOKS,
     Callback,
@@ -23,10 +25,6 @@ from hornbeam.training.callbacks.base import (
     rated_optimizers,
 )
 from hornbeam.training.checkpoint_schema import any_array, list_of, number, optional
-
-if TYPE_CHECKING:
-    from hornbeam.core.tensor import Tensor
-    from hornbeam.optimizers import Optimizer
 
 # Parts of names of metrics that are better if larger, and if smaller.
 _UP = (

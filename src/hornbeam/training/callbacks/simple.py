@@ -7,7 +7,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +16,9 @@ from hornbeam._internal.naming import nearest
 from hornbeam._internal.validation import check_callable
 from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first, print_once
+from hornbeam.optimizers import Optimizer
 from hornbeam.training.callbacks.base import Callback, Logs, current_run, learning_rates, rated_optimizers
-
-if TYPE_CHECKING:
-    from hornbeam.optimizers import Optimizer
-    from hornbeam.training.callbacks.callback_list import CallbacksLike
+from hornbeam.training.callbacks.callback_list import CallbacksLike
 
 
 @exported("keras.callbacks")
