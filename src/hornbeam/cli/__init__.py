@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _print_interrupt(command: str, error: KeyboardInterrupt) -> None:
     """Say that the command ended, unless `fit` said so."""
     interruption = sys.modules.get("hornbeam.training.interruption")
-    if interruption is None or not interruption.is_announced(error):
+    if interruption is None or not interruption.is_printed(error):
         print_error(f"\nhornbeam {command}", f"interrupted{f': {error}' if error.args else ''}")
 
 

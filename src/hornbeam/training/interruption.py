@@ -9,13 +9,13 @@ from hornbeam.distribution.processes import is_first
 from hornbeam.training.callbacks.progbar import ProgbarLogger
 from hornbeam.training.run import TrainingRun
 
-_MARK = "_hornbeam_announced"
+_MARK = "_hornbeam_printed"
 
 
-def announce(run: TrainingRun, error: KeyboardInterrupt) -> None:
+def print_interruption(run: TrainingRun, error: KeyboardInterrupt) -> None:
     """Print what an interrupted `fit` keeps and how to go on, unless it is silent.
 
-    The command line prints no traceback of an interrupt that was announced.
+    The command line prints no traceback of an interrupt that was printed.
     """
     ended_line = end_progress(run)
     if run.settings.verbose == 0 or not is_first():
@@ -41,8 +41,8 @@ def end_progress(run: TrainingRun) -> bool:
     return any([bar.abandon() for bar in bars])
 
 
-def is_announced(error: KeyboardInterrupt) -> bool:
-    """Return True if `announce` printed its lines."""
+def is_printed(error: KeyboardInterrupt) -> bool:
+    """Return True if `print_interruption` printed its lines."""
     return getattr(error, _MARK, False)
 
 

@@ -34,7 +34,7 @@ from hornbeam.training.data_leakage import (
 )
 from hornbeam.training.fit_facts import FitFacts
 from hornbeam.training.fit_settings import FitSettings
-from hornbeam.training.interruption import announce, end_progress
+from hornbeam.training.interruption import end_progress, print_interruption
 from hornbeam.training.logs import as_floats
 from hornbeam.training.loop import Loop
 from hornbeam.training.memory_budget import plan_memory
@@ -202,7 +202,7 @@ class Trainer(TrainingState):
         callbacks: CallbacksLike,
         sentence: str,
     ) -> TrainingRun:
-        """Build the run with its callbacks, and announce its schedule."""
+        """Build the run with its callbacks, and print its schedule."""
         steps = settings.steps if settings.steps is not None else data.steps
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(
@@ -220,7 +220,7 @@ class Trainer(TrainingState):
             callbacks.history.schedule, callbacks.history.memory_plan = schedule, plan
         if settings.verbose == 1:
             planned = plan.sentence() if plan is not None else ""
-            _say(schedule.sentence(), sentence, planned, self._earlier_updates(settings))
+            _print_sentences(schedule.sentence(), sentence, planned, self._earlier_updates(settings))
         return TrainingRun(self, data, validation, callbacks, settings)
 
     def _earlier_updates(self, settings: FitSettings) -> str:
@@ -242,13 +242,13 @@ class Trainer(TrainingState):
             callbacks.on_train_begin()
             sentence = resume_from(run, checkpoints)
             if run.settings.verbose == 1:
-                _say(sentence)
+                _print_sentences(sentence)
             try:
                 with profiled(run, profile):
                     logs = run.train()
                 run.stop_if_requested()  # the signal may have come after the last step
             except KeyboardInterrupt as error:
-                announce(run, error)
+                print_interruption(run, error)
                 raise
             except Exception:
                 end_progress(run)
@@ -413,7 +413,7 @@ def _joined(outputs: list[Any]) -> Tree:
     return tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
 
-def _say(*sentences: str) -> None:
+def _print_sentences(*sentences: str) -> None:
     for sentence in sentences:
         if sentence:
             print_once(sentence)
