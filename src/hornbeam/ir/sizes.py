@@ -142,7 +142,7 @@ class SymbolicSize:
     __rmul__ = __mul__
 
     def __neg__(self) -> Any:
-        return _from_terms(_times(self.terms, -1))
+        return _from_terms(_scaled(self.terms, -1))
 
     def __pos__(self) -> SymbolicSize:
         return self
@@ -263,7 +263,7 @@ def new_size(name: str = "size") -> Any:
 
 def named_size(name: str) -> Any:
     """Return the symbol of a name. Symbols of one name are equal."""
-    return _of_atom(_Atom("symbol", (), name))
+    return _from_atom(_Atom("symbol", (), name))
 
 
 def symbols_of(size: Size) -> set[str]:
@@ -277,19 +277,21 @@ def symbols_of(size: Size) -> set[str]:
 
 def axes_of_symbols(shapes: Iterable[Sequence[Any]]) -> dict[str, tuple[int, int]]:
     """Return for every symbol that is a size of a shape the index of the shape, and the axis."""
-    places: dict[str, tuple[int, int]] = {}
+    axes: dict[str, tuple[int, int]] = {}
     for index, shape in enumerate(shapes):
         for axis, size in enumerate(shape):
             if symbols_of(size) == {text_of(size)}:
-                places.setdefault(text_of(size), (index, axis))
-    return places
+                axes.setdefault(text_of(size), (index, axis))
+    return axes
 
 
 def evaluate(size: Size, values: Mapping[str, Any], choose: Choices = _CHOOSE) -> Any:
-    """Return what a size is for these values of its symbols: a number if they are numbers.
+    """Return the value of a size for given values of its symbols.
 
-    Values may be scalars of a library, which can add, multiply and divide (`//`) them; `choose` has its
-    functions for the minimum and maximum.
+    Args:
+        size: Size.
+        values: Value of each symbol: a number, or a scalar of a library that has `+`, `*` and `//`.
+        choose: Functions "min" and "max" for these values.
     """
     if not isinstance(size, SymbolicSize):
         return size
@@ -315,18 +317,20 @@ def to_tensor(size: SymbolicSize) -> Any:
 
 
 def set_to_tensor(function: Callable[..., Any]) -> None:
+    """Register the function that makes a scalar tensor of a size; its module needs this one."""
     global to_tensor
     to_tensor = function
 
 
-# -- what is assumed of sizes --------------------------------------------------------------------------------
+# -- assumptions ---------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def noted_assumptions(types_only: bool = False) -> Iterator[Assumptions]:
-    """Collect the pairs of sizes that are taken to be equal inside.
+    """Collect the pairs of sizes that are assumed to be equal in a `with` block.
 
-    `types_only`: types are inferred for symbolic tensors, and nothing will be computed.
+    Args:
+        types_only: True while types are inferred for symbolic tensors, and nothing will be computed.
     """
     pairs: Assumptions = []
     with override(_assumptions, pairs), override(_types_only, types_only):
@@ -343,12 +347,12 @@ def certainly_differ(a: Any, b: Any) -> bool:
     difference = a - b
     if not isinstance(difference, SymbolicSize):
         return bool(difference != 0)
-    return _lower(difference) > 0 or _lower(-difference) > 0
+    return _lower_bound(difference) > 0 or _lower_bound(-difference) > 0
 
 
 def certainly_exceeds(a: Any, b: Any) -> bool:
     """Return True if the first size is greater for all values of the symbols."""
-    return _lower(a - b) > 0
+    return _lower_bound(a - b) > 0
 
 
 def same_size(a: Any, b: Any) -> bool:
@@ -380,24 +384,24 @@ def merged_shape(*shapes: Sequence[Any]) -> tuple[Any, ...]:
 
 def minimum(a: Any, b: Any) -> Any:
     """Return the smaller of two sizes, without assumptions on what is not known."""
-    return _chosen("min", a, b)
+    return _min_or_max("min", a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:
     """Return the larger of two sizes, without assumptions on what is not known."""
-    return _chosen("max", a, b)
+    return _min_or_max("max", a, b)
 
 
-def _chosen(kind: str, a: Any, b: Any) -> Any:
+def _min_or_max(kind: str, a: Any, b: Any) -> Any:
     if not (isinstance(a, SymbolicSize) or isinstance(b, SymbolicSize)):
         return _CHOOSE[kind](a, b)
     small, large = (a, b) if kind == "min" else (b, a)
-    if _lower(large - small) >= 0:
+    if _lower_bound(large - small) >= 0:
         return a
-    if _lower(small - large) >= 0:
+    if _lower_bound(small - large) >= 0:
         return b
     texts = sorted((text_of(a), text_of(b)))
-    return _of_atom(_Atom(kind, (a, b), f"{kind}({texts[0]}, {texts[1]})"))
+    return _from_atom(_Atom(kind, (a, b), f"{kind}({texts[0]}, {texts[1]})"))
 
 
 # -- polynomials ---------------------------------------------------------------------------------------------
@@ -420,7 +424,7 @@ def _term_text(monomial: _Monomial, count: int) -> str:
     return ("-" if count < 0 else "") + "*".join(factors)
 
 
-def _of_atom(atom: _Atom) -> SymbolicSize:
+def _from_atom(atom: _Atom) -> SymbolicSize:
     return SymbolicSize({((atom, 1),): 1})
 
 
@@ -450,11 +454,11 @@ def _add(a: _Terms, b: _Terms) -> _Terms:
     return total
 
 
-def _times(a: _Terms, factor: int) -> _Terms:
+def _scaled(a: _Terms, factor: int) -> _Terms:
     return {monomial: count * factor for monomial, count in a.items()}
 
 
-def _product(a: _Monomial, b: _Monomial) -> _Monomial:
+def _monomial_product(a: _Monomial, b: _Monomial) -> _Monomial:
     powers = dict(a)
     for atom, power in b:
         powers[atom] = powers.get(atom, 0) + power
@@ -465,19 +469,23 @@ def _multiply(a: _Terms, b: _Terms) -> _Terms:
     total: _Terms = {}
     for left, n in a.items():
         for right, m in b.items():
-            monomial = _product(left, right)
+            monomial = _monomial_product(left, right)
             total[monomial] = total.get(monomial, 0) + n * m
     return total
 
 
 _COMBINE: dict[Callable[[Any, Any], Any], Callable[[_Terms, _Terms], _Terms]] = {
     operator.add: _add,
-    operator.sub: lambda a, b: _add(a, _times(b, -1)),
+    operator.sub: lambda a, b: _add(a, _scaled(b, -1)),
     operator.mul: _multiply,
 }
 
 
 def _floor_divided(a: Size, b: Size) -> Size:
+    """Return a // b: the terms of a that b divides exactly, and an atom "floordiv" for the others.
+
+    Equal quotients must have equal atoms, so constants are taken out, and divisions of divisions merged.
+    """
     a = a if isinstance(a, SymbolicSize) else int(a)
     b = b if isinstance(b, SymbolicSize) else int(b)
     if isinstance(b, int):
@@ -496,38 +504,42 @@ def _floor_divided(a: Size, b: Size) -> Size:
     elif isinstance(b, int) and len(remainder.terms) == 1:  # n // 2 // 2 is n // 4
         ((monomial, count),) = remainder.terms.items()
         if count == 1 and len(monomial) == 1 and monomial[0][1] == 1 and monomial[0][0].kind == "floordiv":
-            number, by = monomial[0][0].operands
-            if isinstance(by, int):
-                return _from_terms(_add(exact, _terms(_floor_divided(number, by * b))))
+            dividend, divisor = monomial[0][0].operands
+            if isinstance(divisor, int):
+                return _from_terms(_add(exact, _terms(_floor_divided(dividend, divisor * b))))
     text = f"({_operand(remainder)}//{_operand(b)})"
     return _from_terms(_add(exact, {((_Atom("floordiv", (remainder, b), text), 1),): 1}))
 
 
 def _long_division(a: _Terms, b: _Terms) -> tuple[_Terms, _Terms]:
-    """Return the terms of a that b divides without remainder, divided, and the others.
+    """Return the quotients of the terms of a that b divides without remainder, and the other terms.
 
-    If b has several terms, a must be a multiple of it as a whole.
+    If b has several terms, it must divide a as a whole. As in any long division of polynomials, the leading
+    term of b (the one of the highest degree) cancels that of what is left of a.
     """
-    lead, count = max(b.items(), key=lambda item: (sum(power for _, power in item[0]), item[0]))
+    lead, lead_coefficient = max(b.items(), key=_by_degree)
     exact: _Terms = {}
-    rest, left = dict(a), {}
+    rest, remainder = dict(a), {}
     while rest:
-        monomial, coefficient = max(
-            rest.items(), key=lambda item: (sum(power for _, power in item[0]), item[0])
-        )
+        monomial, coefficient = max(rest.items(), key=_by_degree)
         factor = _monomial_quotient(monomial, lead)
-        if factor is None or coefficient % count:
+        if factor is None or coefficient % lead_coefficient:
             if len(b) > 1:
                 return {}, a
-            left[monomial] = rest.pop(monomial)
+            remainder[monomial] = rest.pop(monomial)
             continue
-        step = {factor: coefficient // count}
+        step = {factor: coefficient // lead_coefficient}
         exact = _add(exact, step)
-        rest = {m: c for m, c in _add(rest, _times(_multiply(step, b), -1)).items() if c}
-    return exact, left
+        rest = {m: c for m, c in _add(rest, _scaled(_multiply(step, b), -1)).items() if c}
+    return exact, remainder
+
+
+def _by_degree(term: tuple[_Monomial, int]) -> tuple[int, _Monomial]:
+    return sum(power for _, power in term[0]), term[0]
 
 
 def _monomial_quotient(a: _Monomial, b: _Monomial) -> _Monomial | None:
+    """Return a / b, None if it has a negative power."""
     powers = dict(a)
     for atom, power in b:
         powers[atom] = powers.get(atom, 0) - power
@@ -536,13 +548,13 @@ def _monomial_quotient(a: _Monomial, b: _Monomial) -> _Monomial | None:
     return tuple(sorted((atom, power) for atom, power in powers.items() if power))
 
 
-def _lower(size: Size) -> float:
+def _lower_bound(size: Size) -> float:
     """Return a number that a size is never below, -inf if none is known."""
     return _bounds(size)[0]
 
 
 def _bounds(size: Size) -> Bounds:
-    """Return the numbers that a size is certainly between."""
+    """Return a lower and an upper bound of a size, by interval arithmetic."""
     if not isinstance(size, SymbolicSize):
         return size, size
     low: float = 0
@@ -557,6 +569,7 @@ def _bounds(size: Size) -> Bounds:
 
 
 def _growth(size: Size) -> Growth:
+    """Return a size as a polynomial of one large number n, which all symbols are."""
     if not isinstance(size, SymbolicSize):
         return {0: Fraction(size)}
     if size._growth is None:
@@ -580,5 +593,5 @@ def _find_growth(size: SymbolicSize) -> Growth:
 
 
 def _compare(a: Any, b: Any) -> int:
-    """Return the sign of a - b if all symbols are one large number."""
+    """Return the sign of a - b if all symbols are the same large number."""
     return growth_sign(_growth(a - b))
