@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 from hornbeam._internal.intervals import Interval, student_quantile
 from hornbeam.evaluation.comparison import CANNOT_TELL
@@ -53,12 +53,12 @@ class Confirmation(PlainValues):
     @property
     def mean(self) -> float:
         """Mean of the winner over seeds."""
-        return _mean([run.winner for run in self.runs])
+        return fmean([run.winner for run in self.runs])
 
     @property
     def baseline_mean(self) -> float:
         """Mean of the default settings over seeds."""
-        return _mean([run.baseline for run in self.runs])
+        return fmean([run.baseline for run in self.runs])
 
     @property
     def difference(self) -> float:
@@ -81,9 +81,9 @@ class Confirmation(PlainValues):
         differences = [run.winner - run.baseline for run in self.runs]
         errors = [run.sample_error**2 for run in self.runs if run.sample_error is not None]
         count = len(differences)
-        center = _mean(differences)
+        center = fmean(differences)
         seeds = math.fsum((d - center) ** 2 for d in differences) / (count - 1) / count
-        samples = _mean(errors) if errors else 0.0
+        samples = fmean(errors) if errors else 0.0
         freedom = count - 1
         if seeds > 0 and samples > 0:
             freedom = min(int((seeds + samples) ** 2 / (seeds**2 / (count - 1))), 10_000)
@@ -133,7 +133,3 @@ def standard_error(interval: Interval | None) -> float | None:
         return None
     z = NormalDist().inv_cdf((1 + interval.level) / 2)
     return (interval.high - interval.low) / (2 * z)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam._internal.formatting import shortened
 from hornbeam._internal.html.markup import Html, scrolling, tag
 from hornbeam.tuning.hyperparameters import described, value_text
-from hornbeam.tuning.result import Trial
+
+if TYPE_CHECKING:
+    from hornbeam.tuning.result import Trial
 
 _GAP, _HEIGHT, _TOP, _BOTTOM, _SIDE = 120.0, 350.0, 48.0, 284.0, 70.0
 # Height of trials that do not have a hyperparameter.
