@@ -1,4 +1,8 @@
-"""Functions of Python, conditions, loops, and TensorArray. Arguments are TensorFlow's."""
+"""Conditions, loops, functions of Python, and TensorArray. Arguments are TensorFlow's.
+
+Outside of compiled functions and functional models, TensorFlow runs conditions and loops as Python does, with
+values. So do these functions, where the traced form fails because a function reads a value.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +71,7 @@ def numpy_function(
 
 
 def _is_eager(values: Tree) -> bool:
-    """Return True outside of compiled functions and functional models: TensorFlow runs Python's lines."""
+    """Return True outside of compiled functions and functional models, where tensors have values."""
     return not current_level() and not any(getattr(x, "symbolic", False) for x in tree.flatten(values))
 
 
@@ -178,10 +182,11 @@ def map_fn(
     for index in range(counts[0]):
         parts = [for_user(row_of(x, index)) for x in leaves]
         results.append(fn(tree.pack_sequence_as(elems, parts)))
-    return tree.map_structure(lambda *rows: _rows_together(rows), *results)
+    return tree.map_structure(lambda *rows: _stacked(rows), *results)
 
 
-def _rows_together(rows: Sequence[Any]) -> Tree:
+def _stacked(rows: Sequence[Any]) -> Tree:
+    """Stack the results of rows, as a ragged tensor if their shapes differ."""
     lengths = {tuple(row.shape) for row in rows if not isinstance(row, Composite)}
     return stack_rows(list(rows)) if len(lengths) > 1 else stack_tensors(rows)
 
