@@ -1,4 +1,10 @@
-"""tf.train: checkpoints, the variables of objects by their names. Arguments are TensorFlow's."""
+"""tf.train: checkpoints, the variables of objects by their names. Arguments are TensorFlow's.
+
+A file is a .npz archive of the values by key, and of the graph of objects as JSON: each object has its key, or
+the numbers of its children by name. Restoring follows the file's graph and the program's from the root by equal
+names. Values of variables that do not exist yet wait: the patches of `patches` try again whenever a layer, an
+optimizer or a module creates variables.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +54,7 @@ _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 class TrackedList(list[Any]):
-    """List of a Checkpoint, which restores what is added."""
+    """List of a Checkpoint: objects that are added get the values that wait for them."""
 
     is_tracked = True
 
@@ -83,6 +89,7 @@ class Restored:
         """Assign values to the variables that exist by now."""
         root = self._root()
         seen: set[int] = set()
+        # Pairs of an object, and the number of its node in the file.
         queue: list[tuple[Any, int]] = [] if root is None else [(root, 0)]
         while queue:
             owner, number = queue.pop()
@@ -132,11 +139,11 @@ class Restored:
         return self
 
     def expect_partial(self) -> Restored:
-        """Return this: the rest of the checkpoint is not needed."""
+        """Return the object itself. TensorFlow's method silences warnings, of which there are none here."""
         return self
 
 
-class _Nothing(Restored):
+class _NothingRestored(Restored):
     """Result of `restore(None)`."""
 
     def __init__(self) -> None:
@@ -163,6 +170,8 @@ def _resume() -> None:
 
 
 def _then_resume(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a method that creates variables: afterwards they get the values that wait for them."""
+
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         result = method(self, *args, **kwargs)
         if _waiting:
@@ -215,7 +224,10 @@ class Checkpoint(Parts):
             _resume()
 
     def __getattr__(self, name: str) -> Variable:
-        """Create the number of checkpoints so far when it is used: parts of other checkpoints have none."""
+        """Create `save_counter`, the number of checkpoints so far, on first use.
+
+        A Checkpoint that is only a part of another one never has it, so that files do not either.
+        """
         if name != "save_counter":
             raise AttributeError(
                 f"the Checkpoint has no {name!r}: it has {', '.join(vars(self)) or 'nothing'}"
@@ -246,7 +258,7 @@ class Checkpoint(Parts):
             options: Ignored.
 
         Returns:
-            Object with the checks of TensorFlow.
+            Status with the methods of TensorFlow, such as `assert_consumed()`.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -254,7 +266,7 @@ class Checkpoint(Parts):
             ShapeError: If a value has another shape than its variable.
         """
         reader = CheckpointReader(save_path)
-        _ = self.save_counter
+        _ = self.save_counter  # creates it, so that its value is restored
         restored = Restored(self, reader.nodes, reader.values)
         missing = restored.missing()
         if missing:
@@ -267,7 +279,7 @@ class Checkpoint(Parts):
 
     def restore(self, save_path: FilePath | None, options: object = None) -> Restored:
         """Assign the values of a file; None changes nothing."""
-        return _Nothing() if save_path is None else self.read(save_path)
+        return _NothingRestored() if save_path is None else self.read(save_path)
 
 
 class CheckpointReader:
@@ -314,7 +326,11 @@ class CheckpointReader:
 
 
 def _parsed(text: np.ndarray, values: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
-    """Return the graph of objects that a file has as text. Raises ModelFileError if it is none."""
+    """Return the graph of objects that a file has as JSON.
+
+    Raises:
+        ModelFileError: If the text is too long or no such graph, or names a value that is not in the file.
+    """
     if text.nbytes > max_text_bytes():
         raise ModelFileError(f"{source} has {text.nbytes:,} bytes, which is too long. {how_to_raise('text')}")
     nodes = parse_json(text.tobytes(), source)
