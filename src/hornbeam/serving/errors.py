@@ -1,4 +1,4 @@
-"""Answers other than 200: a status, and a sentence that says what to do."""
+"""Errors that clients get as answers other than 200: a status, and a message that says what to do."""
 
 from __future__ import annotations
 

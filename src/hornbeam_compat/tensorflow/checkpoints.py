@@ -1,9 +1,9 @@
 """tf.train: checkpoints, the variables of objects by their names. Arguments are TensorFlow's.
 
-A file is a .npz archive of the values by key, and of the graph of objects as JSON: each object has its key, or
-the numbers of its children by name. Restoring follows the file's graph and the program's from the root by equal
-names. Values of variables that do not exist yet wait: the patches of `patches` try again whenever a layer, an
-optimizer or a module creates variables.
+A file is a .npz archive of the values by key, and of the graph of objects as JSON: each object has its key,
+or the numbers of its children by name. Restoring follows the graphs of the file and of the program from the
+root, by equal names. Values of variables that do not exist yet wait: the patches of `patches` try again
+whenever a layer, an optimizer or a module creates variables.
 """
 
 from __future__ import annotations
