@@ -23,7 +23,7 @@ from hornbeam_compat.tensorflow.extension_types import row_of, stack_tensors
 from hornbeam_compat.tensorflow.ragged import concatenate, stack_rows
 from hornbeam_compat.tensorflow.strings import StringTensor
 from hornbeam_compat.tensorflow.tensors import convert_to_tensor
-from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, Tree
+from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, TextOrTensor, Tree
 
 # Functions by condition, and by index.
 Pairs: TypeAlias = Sequence[tuple[TensorLike, Callable[[], Tree]]] | dict[TensorLike, Callable[[], Tree]]
@@ -232,11 +232,12 @@ class TensorArray:
                     "Create it with dynamic_size=True to append."
                 )
             self._items += [None] * (position + 1 - len(self._items))
-        is_text = str(self.dtype) == "string"
-        self._items[position] = (
-            StringTensor(value) if is_text else ops.cast(as_tensor(value), str(self.dtype))
-        )
+        self._items[position] = self._convert(value)
         return self
+
+    def _convert(self, value: TensorLike) -> TextOrTensor:
+        dtype = str(self.dtype)
+        return StringTensor(value) if dtype == "string" else ops.cast(as_tensor(value), dtype)
 
     def read(self, index: SupportsInt, name: str | None = None) -> Tree:
         """Return an entry, and clear it unless `clear_after_read` is False."""
@@ -273,13 +274,8 @@ class TensorArray:
 
     def unstack(self, value: TensorLike, name: str | None = None) -> TensorArray:
         """Replace all entries by the rows of `value`, and return this list."""
-        is_text = str(self.dtype) == "string"
-        rows = (
-            StringTensor(value)
-            if is_text
-            else ops.unstack(ops.cast(as_tensor(value), str(self.dtype)), axis=0)
-        )
-        self._items = list(rows)
+        entries = self._convert(value)
+        self._items = list(entries) if isinstance(entries, StringTensor) else ops.unstack(entries, axis=0)
         return self
 
 

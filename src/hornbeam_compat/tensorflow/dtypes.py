@@ -71,22 +71,11 @@ def _limits(dtype: DType) -> np.finfo[Any] | np.iinfo[Any]:
     return np.finfo(numpy_dtype) if dtype.is_floating else np.iinfo(numpy_dtype)
 
 
-bfloat16 = DType("bfloat16")
-bool = DType("bool")
-float16 = half = DType("float16")
-float32 = DType("float32")
-float64 = double = DType("float64")
-complex64 = DType("complex64")
-complex128 = DType("complex128")
-int8 = DType("int8")
-int16 = DType("int16")
-int32 = DType("int32")
-int64 = DType("int64")
-string = DType("string")
-uint8 = DType("uint8")
-uint16 = DType("uint16")
-uint32 = DType("uint32")
-uint64 = DType("uint64")
+bfloat16, float16, float32, float64 = map(DType, ("bfloat16", "float16", "float32", "float64"))
+half, double = float16, float64
+complex64, complex128, bool, string = map(DType, ("complex64", "complex128", "bool", "string"))
+int8, int16, int32, int64 = map(DType, ("int8", "int16", "int32", "int64"))
+uint8, uint16, uint32, uint64 = map(DType, ("uint8", "uint16", "uint32", "uint64"))
 
 
 def as_dtype(type_value: DTypeLike) -> DType:

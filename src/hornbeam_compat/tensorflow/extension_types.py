@@ -134,7 +134,7 @@ class ExtensionType(Composite, metaclass=_Meta):
     def __eq__(self, other: object) -> Any:
         if type(other) is not type(self):
             return False
-        mine, others = (_leaves(x) for x in (self, other))
+        mine, others = (list(_leaves(x)) for x in (self, other))
         if len(mine) != len(others):
             return False
         results = [_equal(a, b) for a, b in zip(mine, others, strict=True)]
@@ -338,21 +338,17 @@ def stack_tensors(values: Sequence[Any]) -> Tree:
     return ops.stack(list(values))
 
 
-def _leaves(value: Tree) -> list[Any]:
-    """Return all tensors and Python values of a value."""
-    return list(_walk(value))
-
-
-def _walk(part: Tree) -> Iterator[Any]:
+def _leaves(part: Tree) -> Iterator[Any]:
+    """Yield all tensors and Python values of a value."""
     if isinstance(part, ExtensionType):
         part = fields_of(part)
     if isinstance(part, dict):
         for key in sorted(part):
             yield key
-            yield from _walk(part[key])
+            yield from _leaves(part[key])
     elif isinstance(part, tuple):
         for value in part:
-            yield from _walk(value)
+            yield from _leaves(value)
     else:
         yield part
 

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any, SupportsFloat, SupportsInt
 
 import numpy as np
@@ -59,6 +60,15 @@ def matching_files(pattern: TensorLike, name: str | None = None) -> StringTensor
     return StringTensor(glob(str(StringTensor(pattern).texts()[()])))
 
 
+def _pillow(use: str) -> ModuleType:
+    """Return the module of Pillow. Raise ImportError if it is not installed."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError(f"{use} images needs Pillow: {install_command('image')}") from None
+    return Image
+
+
 def decode_image(
     contents: TensorLike, channels: int | None = None, dtype: DTypeLike = "uint8", name: str | None = None,
     expand_animations: bool = True,
@@ -78,11 +88,7 @@ def decode_image(
     Raises:
         ImportError: If Pillow is not installed.
     """
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ImportError(f"decoding images needs Pillow: {install_command('image')}") from None
-    with Image.open(_io.BytesIO(StringTensor(contents).numpy())) as image:
+    with _pillow("decoding").open(_io.BytesIO(StringTensor(contents).numpy())) as image:
         palette = "RGBA" if "transparency" in image.info else "RGB"
         mode = _MODES[channels] if channels else palette if image.mode == "P" else image.mode
         array = np.array(image.convert(mode))
@@ -108,13 +114,11 @@ def decode_png(
 
 
 def _encode(image: TensorLike, format: str, **options: object) -> StringTensor:
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ImportError(f"encoding images needs Pillow: {install_command('image')}") from None
     array = np.asarray(image)
     buffer = _io.BytesIO()
-    Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(buffer, format, **options)
+    _pillow("encoding").fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(
+        buffer, format, **options
+    )
     return StringTensor(buffer.getvalue())
 
 

@@ -152,7 +152,7 @@ class Function:
 
     def _remember(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Keep the signature of a call, for `pretty_printed_concrete_signatures`."""
-        specs = _each((args, dict(kwargs)), _spec)
+        specs = tree.map_structure(_spec, (args, dict(kwargs)))
         self._concrete.setdefault(_key(specs), ConcreteFunction(self, *specs))
 
     def get_concrete_function(self, *args: Tree, **kwargs: Tree) -> ConcreteFunction:
@@ -164,7 +164,7 @@ class Function:
         """
         if not args and not kwargs and self.input_signature is not None:
             args = self.input_signature
-        specs = _each((args, kwargs), _spec)
+        specs = tree.map_structure(_spec, (args, kwargs))
         return self._concrete.setdefault(_key(specs), ConcreteFunction(self, *specs))
 
     def experimental_get_tracing_count(self) -> int:
@@ -174,10 +174,6 @@ class Function:
     def pretty_printed_concrete_signatures(self, verbose: bool = True) -> str:
         """Return the signatures of all calls so far as text."""
         return "\n\n".join(map(str, self._concrete.values()))
-
-
-def _each(structure: Tree, fn: Callable[[Any], Any]) -> Tree:
-    return tree.map_structure(fn, structure)
 
 
 def _key(specs: Tree) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from hornbeam import Tensor, ops
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.nn import (
+    in_top_k,
     l2_normalize,
     log_softmax,
     softmax,
@@ -176,11 +177,6 @@ def bincount(
 ) -> Tensor:  # fmt: skip
     """Count the occurrences of each integer."""
     return ops.bincount(arr, weights=weights, minlength=minlength or 0)
-
-
-def in_top_k(targets: TensorLike, predictions: TensorLike, k: int, name: str | None = None) -> Tensor:
-    """Return True for targets among the k largest predictions."""
-    return ops.in_top_k(targets, predictions, k)
 
 
 def polyval(coeffs: Tensors, x: TensorLike, name: str | None = None) -> Tensor:

@@ -5,6 +5,7 @@ Arguments are TensorFlow's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,20 +42,18 @@ def seeded_generator(seed: int | None) -> hb_random.SeedGenerator | None:
     return _generators[seed]
 
 
-def normal(
-    shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0, dtype: DTypeLike = "float32",
-    seed: int | None = None, name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Draw from the normal distribution."""
-    return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
+def _normal(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def draw_normal(
+        shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0, dtype: DTypeLike = "float32",
+        seed: int | None = None, name: str | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Draw from the normal distribution; the truncated one is within two standard deviations."""
+        return draw(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
+
+    return draw_normal
 
 
-def truncated_normal(
-    shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0, dtype: DTypeLike = "float32",
-    seed: int | None = None, name: str | None = None,
-) -> Tensor:  # fmt: skip
-    """Draw from the normal distribution, within two standard deviations of the mean."""
-    return hb_random.truncated_normal(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
+normal, truncated_normal = _normal(hb_random.normal), _normal(hb_random.truncated_normal)
 
 
 def uniform(

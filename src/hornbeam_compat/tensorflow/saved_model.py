@@ -381,10 +381,6 @@ class LoadedModel:
         return self._layer(inputs, training=False)
 
 
-def _outputs(function: ConcreteFunction) -> Tree:
-    return function.structured_outputs
-
-
 def load(export_dir: FilePath, tags: object = None, options: object = None) -> Tree:
     """Read what `tf.saved_model.save` of Hornbeam wrote.
 
@@ -419,6 +415,8 @@ def load(export_dir: FilePath, tags: object = None, options: object = None) -> T
         kwargs = tree.map_structure(_decode_spec, entry["kwargs"])
         concrete = getattr(root, entry["method"]).get_concrete_function(*args, **kwargs)
         names = [name for name, spec, _ in concrete.parameters if isinstance(spec, TensorSpec)]
-        signatures[key] = Signature(concrete, names, functools.partial(_outputs, concrete))
+        signatures[key] = Signature(
+            concrete, names, functools.partial(getattr, concrete, "structured_outputs")
+        )
     root.__dict__["signatures"] = signatures
     return root

@@ -59,11 +59,6 @@ def open_tape(tape: GradientTape) -> None:
     variable.set_assignment_observer(_observe)
 
 
-def close_tape(tape: object) -> None:
-    """Close a tape at the end of its `with` block; gradients may still be computed."""
-    _open.set(_open.get() - 1)
-
-
 def release_tape(tape: GradientTape) -> None:
     """Release the graph, after the last gradient of a tape."""
     _tapes.set(tuple(ref for ref in _tapes.get() if ref() not in (None, tape)))
@@ -126,7 +121,7 @@ class GradientTape:
 
     def __exit__(self, *exc: object) -> None:
         self._recording = False
-        close_tape(self)
+        _open.set(_open.get() - 1)
         if self._used and not self._persistent:
             release_tape(self)
 
