@@ -1,4 +1,6 @@
-//! Executables: compile once, run many times.
+//! Executables of the engine as classes of Python: compile once, run many times.
+//!
+//! A run releases Python's lock, unless the program is so small that this would take longer than the run.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +16,8 @@ use hornbeam_engine::profile::Profile;
 
 use crate::buffer::PyBuffer;
 use crate::{detached, guarded, raise};
+
+pub(crate) type Handles<'py> = Vec<Bound<'py, PyBuffer>>;
 
 /// Interval at which a long call checks for Ctrl-C.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
@@ -33,7 +37,7 @@ pub fn compile(
     constants: Vec<Bound<'_, PyBuffer>>,
     profile: bool,
 ) -> PyResult<PyExecutable> {
-    let constants = constants.iter().map(|c| c.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
+    let constants = shared(&constants)?;
     let compile = if profile { Executable::profiled } else { Executable::compile };
     let inner = detached(py, || compile(text, constants))?.map_err(raise)?;
     Ok(PyExecutable { inner: Arc::new(inner) })
@@ -49,7 +53,7 @@ pub struct PyBound {
 impl PyBound {
     /// Run on the inputs that follow the bound ones, and return the outputs.
     fn run(&self, py: Python<'_>, inputs: Handles<'_>) -> PyResult<Vec<PyBuffer>> {
-        let inputs = inputs.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
+        let inputs = shared(&inputs)?;
         let outputs = detached(py, || self.inner.run(&inputs))?.map_err(raise)?;
         Ok(wrap(outputs))
     }
@@ -94,9 +98,9 @@ impl PyCall {
             if !value.get_borrowed_item(0)?.is(&self.engine) {
                 return Ok(None);
             }
-            let found = node.getattr(intern!(py, "type"))?;
-            // Equality calls a method of Python.
-            if !found.is(expected) && !found.eq(expected)? {
+            let actual = node.getattr(intern!(py, "type"))?;
+            // Identity first: equality calls a method of Python.
+            if !actual.is(expected) && !actual.eq(expected)? {
                 return Ok(None);
             }
             buffers.push(value.get_item(1)?.cast_into()?);
@@ -111,7 +115,8 @@ impl PyCall {
     }
 }
 
-/// An attribute of an object, without a call of its class's `__getattr__` method: its mere presence takes time.
+/// An attribute of an object by Python's default lookup. `getattr` takes longer for a class that has a `__getattr__`
+/// method, even if it is not called.
 fn plain_attribute<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: both are objects; the result is a new reference, or null with an exception set.
     unsafe {
@@ -122,20 +127,23 @@ fn plain_attribute<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>)
 
 /// Run on `handles`. Those marked in `donate` are emptied, and overwritten if they have no other owner.
 fn run(py: Python<'_>, executable: &Executable, handles: &Handles<'_>, donate: &[bool]) -> PyResult<Vec<PyBuffer>> {
-    let shared = handles.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
-    executable.check_inputs(&shared).map_err(raise)?;
+    let inputs = shared(handles)?;
+    executable.check_inputs(&inputs).map_err(raise)?;
     for (handle, _) in handles.iter().zip(donate).filter(|(_, &donated)| donated) {
         // An object that is passed twice is emptied once. Its value has two owners, so nothing overwrites it.
         if !handle.get().is_empty() {
             drop(handle.get().take()?);
         }
     }
-    let run = || executable.run_checked(shared, donate);
+    let run = || executable.run_checked(inputs, donate);
     let outputs = if executable.is_tiny() { guarded(run) } else { detached(py, run) }?.map_err(raise)?;
     Ok(wrap(outputs))
 }
 
-pub(crate) type Handles<'py> = Vec<Bound<'py, PyBuffer>>;
+/// The buffers of `handles`, with one more owner each.
+fn shared(handles: &[Bound<'_, PyBuffer>]) -> PyResult<Vec<Buffer>> {
+    handles.iter().map(|handle| handle.get().share()).collect()
+}
 
 pub(crate) fn wrap(buffers: Vec<Buffer>) -> Vec<PyBuffer> {
     buffers.into_iter().map(PyBuffer::new).collect()
@@ -152,7 +160,7 @@ impl PyExecutable {
 
     /// Bind the first inputs for many runs. Computations on them alone are done once.
     fn bind(&self, py: Python<'_>, weights: Handles<'_>) -> PyResult<PyBound> {
-        let weights = weights.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
+        let weights = shared(&weights)?;
         let executable = self.inner.clone();
         let inner = detached(py, || bound::Bound::new(executable, weights))?.map_err(raise)?;
         Ok(PyBound { inner })
@@ -167,20 +175,18 @@ impl PyExecutable {
         data: Handles<'_>,
         indices: &Bound<'_, PyBuffer>,
     ) -> PyResult<(Vec<PyBuffer>, Vec<PyBuffer>)> {
-        let data = data.iter().map(|b| b.get().share()).collect::<PyResult<Vec<Buffer>>>()?;
+        let data = shared(&data)?;
         let indices = indices.get().share()?;
-        // A value that is passed twice must not be emptied twice.
+        // All must have a value before the first one is emptied, so that an error leaves them as they are.
         state.iter().try_for_each(|b| b.get().share().map(drop))?;
-        let mut values = Vec::with_capacity(state.len());
+        let mut values: Vec<Buffer> = Vec::with_capacity(state.len());
         for (position, handle) in state.iter().enumerate() {
-            let first = state[..position].iter().position(|other| other.is(handle));
-            match first {
-                Some(first) => {
-                    let copy: Buffer = Buffer::clone(&values[first]);
-                    values.push(copy);
-                }
-                None => values.push(handle.get().take()?),
-            }
+            // A value that is passed twice is emptied once.
+            let earlier = state[..position].iter().position(|other| other.is(handle));
+            values.push(match earlier {
+                Some(earlier) => Buffer::clone(&values[earlier]),
+                None => handle.get().take()?,
+            });
         }
         let mut signal: Option<PyErr> = None;
         let mut checked = Instant::now();
