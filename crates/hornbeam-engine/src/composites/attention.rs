@@ -1,4 +1,8 @@
-//! Attention: types and kernels.
+//! Attention and its gradient as operations: decoding, shapes, and type checks.
+//!
+//! Operands: queries `[batch, queries, heads, depth]`, keys `[batch, keys, key_heads, depth]`, values
+//! `[batch, keys, key_heads, width]`, then a bias `[batch, heads, queries, keys]` if any, and the key of dropout `[2]` if
+//! any. The gradient also takes the three results of the forward pass and the gradient of the first one.
 
 use hornbeam_kernels::attention::AttentionShape;
 use hornbeam_kernels::dtype::DType;
@@ -12,10 +16,10 @@ use crate::types::TensorType;
 pub(super) fn emit_kernel(b: &mut Builder, name: &str, p: &mut Params, x: &[Value]) -> Result<Option<Vec<Value>>> {
     let backward = name == "attention_grad";
     let (scale, rate) = (take::<f64>(p, "scale")?, take::<f64>(p, "rate")?);
-    let others = if backward { 7 } else { 3 } + usize::from(rate > 0.0);
+    let without_bias = if backward { 7 } else { 3 } + usize::from(rate > 0.0);
     let op = Attention {
         backward,
-        biased: x.len() > others,
+        biased: x.len() > without_bias,
         causal: take(p, "causal")?,
         scale: scale.to_bits(),
         rate: rate.to_bits(),
@@ -49,7 +53,7 @@ impl Attention {
         3 + usize::from(self.biased) + usize::from(self.drops())
     }
 
-    /// The number of results of the dtype of queries, keys and values; the others are wide.
+    /// The number of results of the dtype of the queries; the others are at least `float32`.
     pub fn narrow_results(&self) -> usize {
         if self.backward {
             3
@@ -58,7 +62,7 @@ impl Attention {
         }
     }
 
-    /// The shape that the operands declare.
+    /// The shape that the first three operands declare; [`Attention::check`] compares all others with it.
     pub fn shape(&self, x: &[&TensorType]) -> Result<AttentionShape> {
         let extents = |i: usize| x.get(i).map(|t: &&TensorType| &t.shape[..]);
         match (extents(0), extents(1), extents(2)) {
@@ -95,7 +99,7 @@ impl Attention {
         }
         let rate = f64::from_bits(self.rate);
         if !(0.0..1.0).contains(&rate) {
-            return Err(malformed!("{}: a rate of {rate}", self.name()));
+            return Err(malformed!("{}: the dropout rate {rate} is not in [0, 1)", self.name()));
         }
         let fits = expected.len() == x.len() && expected.iter().zip(x).all(|(e, x)| e == *x);
         if !(fits && dtype.is_float() && self.types(&shape, dtype) == outputs) {
