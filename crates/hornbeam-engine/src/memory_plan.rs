@@ -62,9 +62,12 @@ pub fn merge_into_outputs(program: &mut Program) {
         for &(write, read) in &pairs {
             let (w, r) = (instruction.writes[write], instruction.reads[read]);
             let (output, value) = (merged[w.buffer as usize], r.buffer as usize);
-            let computed = |n: u32| program.sources[n as usize] == OutputSource::Computed { reuse: None };
-            let is_new = matches!(program.buffers[output as usize].location, Location::Output(n) if computed(n));
-            let of_input = |&(_, other): &(usize, usize)| {
+            // The value moves if the output has memory of its own, and the value is in the arena; if the value ends
+            // and the output begins here; if both are whole buffers of one size; if nothing has moved the value
+            // before, and no pair of this output reads an input, which `plan` prefers.
+            let is_computed = |n: u32| program.sources[n as usize] == OutputSource::Computed { reuse: None };
+            let is_new = matches!(program.buffers[output as usize].location, Location::Output(n) if is_computed(n));
+            let reads_input = |&(_, other): &(usize, usize)| {
                 let buffer = instruction.reads[other].buffer as usize;
                 matches!(program.buffers[buffer].location, Location::Input(_))
             };
@@ -73,7 +76,7 @@ pub fn merge_into_outputs(program: &mut Program) {
             let overwritten = times_read == 1 && last[value] == index && first[w.buffer as usize] == index;
             let full = r.offset == 0 && program.buffers[value].bytes == program.buffers[output as usize].bytes;
             let same_size = full && r.dtype.size() == w.dtype.size();
-            let untouched = merged[value] == r.buffer && !pairs.iter().any(|pair| pair.0 == write && of_input(pair));
+            let untouched = merged[value] == r.buffer && !pairs.iter().any(|pair| pair.0 == write && reads_input(pair));
             let shares = instruction.writes.iter().any(|o| o.buffer == r.buffer);
             if is_new && in_arena && overwritten && same_size && untouched && !shares {
                 merged[value] = output;
@@ -89,16 +92,16 @@ pub fn merge_into_outputs(program: &mut Program) {
 }
 
 /// Bytes of an arena that no cache holds.
-const LARGE: usize = 1 << 26;
+const LARGE_ARENA: usize = 1 << 26;
 /// The most buffers of a program that is packed without a memory budget.
-const FEW: usize = 1 << 12;
+const MAX_PACKED_ALWAYS: usize = 1 << 12;
 
 /// Pack a planned program whose values leave the caches anyway, if that saves an eighth of its memory.
 pub fn pack_large(program: Program) -> Program {
-    if program.arena < LARGE {
+    if program.arena < LARGE_ARENA {
         return program;
     }
-    match pack_into(&program, FEW) {
+    match pack_into(&program, MAX_PACKED_ALWAYS) {
         Some((size, placed)) if size <= program.arena / 8 * 7 => relocate(program, size, &placed),
         _ => program,
     }
@@ -135,6 +138,7 @@ fn pack_into(program: &Program, most: usize) -> Option<(usize, Vec<(usize, Block
     Some((size, placed))
 }
 
+/// Move blocks to their places in an arena of `size` bytes.
 fn relocate(mut program: Program, size: usize, placed: &[(usize, Block)]) -> Program {
     program.arena = size;
     for (at, block) in placed {
@@ -166,7 +170,7 @@ fn blocks(program: &Program) -> Vec<Block> {
             if block_of[buffer].is_some() {
                 continue;
             }
-            // Only what overwrites an operand begins where that ends.
+            // A buffer at the place of an operand that ends here overwrites it, and belongs to its block.
             let overwritten = instruction.reads.iter().find(|read| {
                 let info = &program.buffers[read.buffer as usize];
                 info.location == Location::Arena(offset) && info.bytes == bytes && last[read.buffer as usize] == index
@@ -246,6 +250,7 @@ pub fn in_place_pairs(instruction: &Instruction) -> Vec<(usize, usize)> {
     pairs
 }
 
+/// The pairs of a fused loop: loads that are as contiguous as a store, and cover all of its elements.
 fn loop_pairs(fused: &FusedLoop, reads: &[Operand]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
     for (write, &size) in fused.stores.iter().enumerate() {
@@ -257,11 +262,13 @@ fn loop_pairs(fused: &FusedLoop, reads: &[Operand]) -> Vec<(usize, usize)> {
 
 struct Planner {
     arena: Arena,
+    /// True for buffers that have their location.
     assigned: Vec<bool>,
 }
 
 impl Planner {
-    /// Let a write share the memory of a read whose lifetime ends here, if both have the same size.
+    /// Let a write share the memory of a read whose lifetime ends at instruction `index`, if both have the same size.
+    /// `last` has the last use of each buffer; `reused` those whose memory has a new owner.
     fn share(
         &mut self,
         program: &mut Program,
@@ -291,7 +298,7 @@ impl Planner {
                 let source = &mut program.sources[output as usize];
                 if same_type
                     && *source == (OutputSource::Computed { reuse: None })
-                    && prefers(program, index, output, input)
+                    && may_overwrite(program, index, output, input)
                 {
                     program.sources[output as usize] = OutputSource::Computed { reuse: Some(input) };
                     reused[r.buffer as usize] = true;
@@ -319,7 +326,7 @@ impl Planner {
 
 /// Return whether output `output` may overwrite input `input`: state keeps its number, so output n overwrites input n
 /// if this instruction reads that input at all.
-fn prefers(program: &Program, index: usize, output: u32, input: u32) -> bool {
+fn may_overwrite(program: &Program, index: usize, output: u32, input: u32) -> bool {
     if output == input {
         return true;
     }
