@@ -67,14 +67,14 @@ impl Lowering<'_> {
         let [a, b] = groups(&views, contract, batch);
         let (batch, k) = (extent(&a[0]), extent(&a[2]));
         let (m, n) = (extent(&a[1]), extent(&b[1]));
-        let (left, s) = self.dot_operand(&views[0], &a);
-        let (right, t) = self.dot_operand(&views[1], &b);
-        let mut reads = vec![left, right];
+        let (lhs, lhs_strides) = self.dot_operand(&views[0], &a);
+        let (rhs, rhs_strides) = self.dot_operand(&views[1], &b);
+        let mut reads = vec![lhs, rhs];
         if epilogue.bias {
             reads.push(self.contiguous(node.inputs[2]));
         }
-        let a = MatrixStrides { batch: s[0], rows: s[1], cols: s[2] };
-        let b = MatrixStrides { batch: t[0], rows: t[2], cols: t[1] };
+        let a = MatrixStrides { batch: lhs_strides[0], rows: lhs_strides[1], cols: lhs_strides[2] };
+        let b = MatrixStrides { batch: rhs_strides[0], rows: rhs_strides[2], cols: rhs_strides[1] };
         let gemm = GemmShape { batch, m, n, k, a, b };
         let out = self.define(Value::first(id));
         if views[0].dtype == DType::I8 && out.dtype == DType::F32 {
@@ -301,7 +301,7 @@ fn low_padding(window: &Window) -> Result<[usize; 3]> {
 fn conv_shape(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<ConvShape> {
     let (axes, last) = (window.size.len(), input.rank() - 1);
     Ok(ConvShape {
-        // A product has no axes.
+        // A window without axes is a product of matrices: all axes but the last one are its batch.
         batch: if axes == 0 { input.shape[..last].iter().product() } else { input.shape[0] },
         input: three_axes(&input.shape[1..=axes]),
         output: three_axes(&output.shape[1..=axes]),
