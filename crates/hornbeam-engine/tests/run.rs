@@ -32,7 +32,7 @@ fn donated_memory_is_reused_only_by_its_sole_owner() {
     assert_eq!(outputs[0].as_ptr(), pointer);
     assert_eq!(values(&outputs[0]), [0.0, 1.0, 2.0, 3.0]);
     assert_eq!(values(&outputs[1]), [2.0, 4.0, 6.0, 8.0]);
-    // The same buffer given twice has two owners.
+    // A buffer that is passed twice has two owners.
     let both = outputs[0].clone();
     drop(outputs);
     let outputs = executable.run(vec![both.clone(), both.clone()], &[true, true]).unwrap();
@@ -55,6 +55,7 @@ fn many_steps_equal_single_steps() {
     let data = ramp(&[5, 3]);
     let rows = indices(&[&[0, 1], &[4, 2], &[3, 3]]);
     let (w, n) = (buffer(&[3], &[1.0, 2.0, 3.0]), buffer(&[], &[0.0]));
+    // A second owner, so that donated state must not overwrite it.
     let shared = w.clone();
     let mut current = vec![w.clone(), n.clone()];
     let mut log = Vec::new();
@@ -79,23 +80,21 @@ fn many_steps_equal_single_steps() {
 
 #[test]
 fn an_interrupted_run_keeps_the_last_complete_step() {
-    let executable = update();
     let data = ramp(&[4, 4]);
     let mut t = Text::default();
     let (w, x) = (t.input("float32", &[4]), t.input("float32", &[1, 4]));
     let row = t.f32("reshape", &[x], &[4]);
     let new = t.f32("add", &[w, row], &[4]);
     let stepper = compile(&t, &[new]);
-    let mut asked = 0;
+    let mut polls = 0;
     let mut stop = || {
-        asked += 1;
-        asked > 2
+        polls += 1;
+        polls > 2
     };
     let rows = indices(&[&[0], &[0], &[0], &[0]]);
     let steps = stepper.run_steps(vec![buffer(&[4], &[0.0; 4])], &[data], &rows, &mut stop);
     assert_eq!(steps.logs.err(), Some(Error::Interrupted));
     assert_eq!(values(&steps.state[0]), [-6.0, -5.5, -5.0, -4.5]);
-    drop(executable);
 }
 
 #[test]
@@ -216,6 +215,7 @@ fn folds_agree_with_definitions_over_every_kind_of_space() {
                     let got = f64::from(values(&result[0])[o * inner + i]);
                     assert!((got - total).abs() <= 2e-6 * size + 1e-6, "{shape:?}: {got} for {total}");
                     assert_eq!(values(&result[1])[o * inner + i], column.fold(f32::MIN, f32::max), "{shape:?}");
+                    // Some columns of a large space are enough, and the reference is slow.
                     if o * inner + i > 40 {
                         break;
                     }
