@@ -140,11 +140,8 @@ fn release(blocks: Vec<(NonNull<u8>, usize)>) {
 /// The owner of the bytes.
 enum Storage {
     Owned(AlignedBytes),
-    /// Foreign memory, kept alive by `_owner`. Never written.
-    Borrowed {
-        pointer: *const u8,
-        _owner: Box<dyn Any + Send + Sync>,
-    },
+    // Foreign memory, kept alive by `_owner`. Never written.
+    Borrowed { pointer: *const u8, _owner: Box<dyn Any + Send + Sync> },
 }
 
 // SAFETY: borrowed memory is only read, and its owner may move between threads.

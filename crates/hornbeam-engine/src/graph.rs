@@ -124,33 +124,15 @@ pub enum RowKernel {
     CrossEntropyVjp,
     SparseCrossEntropy,
     SparseCrossEntropyVjp,
-    /// epsilon as the bits of an f64, so that the operation can be hashed.
-    LayerNorm {
-        epsilon: u64,
-    },
-    LayerNormVjp {
-        epsilon: u64,
-    },
-    RmsNorm {
-        epsilon: u64,
-    },
-    RmsNormVjp {
-        epsilon: u64,
-    },
-    /// Of `groups` of channels, the last axis, in each of `batch` equal parts of the rows.
-    GroupNorm {
-        batch: usize,
-        groups: usize,
-        epsilon: u64,
-    },
-    GroupNormGrad {
-        batch: usize,
-        groups: usize,
-        epsilon: u64,
-    },
-    TopK {
-        k: usize,
-    },
+    // epsilon as the bits of an f64, so that the operation can be hashed.
+    LayerNorm { epsilon: u64 },
+    LayerNormVjp { epsilon: u64 },
+    RmsNorm { epsilon: u64 },
+    RmsNormVjp { epsilon: u64 },
+    // Of `groups` of channels, the last axis, in each of `batch` equal parts of the rows.
+    GroupNorm { batch: usize, groups: usize, epsilon: u64 },
+    GroupNormGrad { batch: usize, groups: usize, epsilon: u64 },
+    TopK { k: usize },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -209,9 +191,9 @@ impl std::hash::Hash for Nested {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Op {
     Input(u32),
-    /// A constant buffer of the executable.
+    // A constant buffer of the executable.
     Constant(u32),
-    /// A scalar, its bytes in native order.
+    // A scalar, its bytes in native order.
     Literal([u8; 8]),
     Unary(Unary),
     Binary(Binary),
@@ -219,142 +201,57 @@ pub enum Op {
     Select,
     Convert,
     Bitcast,
-    Iota {
-        axis: usize,
-    },
+    Iota { axis: usize },
     RandomBits,
-    Reduce {
-        op: Reduce,
-        axes: Vec<usize>,
-    },
-    /// Mean and variance; the variance is that of the deviations from the mean.
-    Moments {
-        axes: Vec<usize>,
-    },
-    ArgReduce {
-        max: bool,
-        axis: usize,
-    },
-    Cumulative {
-        op: Cumulative,
-        axis: usize,
-        reverse: bool,
-    },
+    Reduce { op: Reduce, axes: Vec<usize> },
+    // Mean and variance; the variance is that of the deviations from the mean.
+    Moments { axes: Vec<usize> },
+    ArgReduce { max: bool, axis: usize },
+    Cumulative { op: Cumulative, axis: usize, reverse: bool },
     Reshape,
-    Transpose {
-        perm: Vec<usize>,
-    },
-    Broadcast {
-        dims: Vec<usize>,
-    },
-    Pad {
-        low: Vec<i64>,
-        high: Vec<i64>,
-        interior: Vec<usize>,
-    },
-    Slice {
-        start: Vec<usize>,
-        step: Vec<usize>,
-    },
-    Concatenate {
-        axis: usize,
-    },
-    Reverse {
-        axes: Vec<usize>,
-    },
+    Transpose { perm: Vec<usize> },
+    Broadcast { dims: Vec<usize> },
+    Pad { low: Vec<i64>, high: Vec<i64>, interior: Vec<usize> },
+    Slice { start: Vec<usize>, step: Vec<usize> },
+    Concatenate { axis: usize },
+    Reverse { axes: Vec<usize> },
     DynamicSlice,
     DynamicUpdateSlice,
-    Gather {
-        batch_dims: usize,
-    },
-    Scatter {
-        mode: Scatter,
-        batch_dims: usize,
-    },
-    /// Weighted sums along an axis, with a matrix of weights of which few are not 0.
-    Resample {
-        axis: usize,
-    },
-    Argsort {
-        axis: usize,
-    },
-    Dot {
-        contract: [Vec<usize>; 2],
-        batch: [Vec<usize>; 2],
-        epilogue: Epilogue,
-    },
-    Conv {
-        window: Window,
-        groups: usize,
-        epilogue: Epilogue,
-    },
-    /// A convolution of `int8` with an epilogue. Operands: input, kernel, the addend if there is one, scale, the bias
-    /// if there is one, and the scale of the rounding if there is one. A window without axes makes it a product of
-    /// `[..., k]` and `[k, n]`.
-    QuantizedConv {
-        window: Window,
-        groups: usize,
-        epilogue: Int8Epilogue,
-    },
-    ConvInputGrad {
-        window: Window,
-        groups: usize,
-    },
-    ConvKernelGrad {
-        window: Window,
-        groups: usize,
-    },
-    /// A convolution and the maximum over 2x2 windows of its result. Results: the maxima, and their codes (the
-    /// position of each in its window).
-    ConvPool {
-        window: Window,
-        groups: usize,
-        epilogue: Epilogue,
-    },
-    /// All gradients of a convolution. Operands: its input, the output gradient, the operand that `source` names, and
-    /// the kernel if `input`. Results: gradients of the kernel, of the input if `input`, of a bias if `bias`.
-    ConvBackward {
-        window: Window,
-        groups: usize,
-        source: GradSource,
-        input: bool,
-        bias: bool,
-    },
-    Pool {
-        kind: PoolKind,
-        window: Window,
-    },
+    Gather { batch_dims: usize },
+    Scatter { mode: Scatter, batch_dims: usize },
+    // Weighted sums along an axis, with a matrix of weights of which few are not 0.
+    Resample { axis: usize },
+    Argsort { axis: usize },
+    Dot { contract: [Vec<usize>; 2], batch: [Vec<usize>; 2], epilogue: Epilogue },
+    Conv { window: Window, groups: usize, epilogue: Epilogue },
+    // A convolution of `int8` with an epilogue. Operands: input, kernel, the addend if there is one, scale, the bias
+    // if there is one, and the scale of the rounding if there is one. A window without axes makes it a product of
+    // `[..., k]` and `[k, n]`.
+    QuantizedConv { window: Window, groups: usize, epilogue: Int8Epilogue },
+    ConvInputGrad { window: Window, groups: usize },
+    ConvKernelGrad { window: Window, groups: usize },
+    // A convolution and the maximum over 2x2 windows of its result. Results: the maxima, and their codes (the
+    // position of each in its window).
+    ConvPool { window: Window, groups: usize, epilogue: Epilogue },
+    // All gradients of a convolution. Operands: its input, the output gradient, the operand that `source` names, and
+    // the kernel if `input`. Results: gradients of the kernel, of the input if `input`, of a bias if `bias`.
+    ConvBackward { window: Window, groups: usize, source: GradSource, input: bool, bias: bool },
+    Pool { kind: PoolKind, window: Window },
     Cholesky,
-    TriangularSolve {
-        lower: bool,
-        transpose: bool,
-        unit_diagonal: bool,
-    },
+    TriangularSolve { lower: bool, transpose: bool, unit_diagonal: bool },
     Lu,
     Qr,
     Svd,
-    /// Operands: real and imaginary parts. Results: those of eigenvalues, then those of eigenvectors.
+    // Operands: real and imaginary parts. Results: those of eigenvalues, then those of eigenvectors.
     Eig,
     Eigh,
-    Cond {
-        true_graph: Nested,
-        false_graph: Nested,
-    },
-    While {
-        cond: Nested,
-        body: Nested,
-    },
-    Scan {
-        body: Nested,
-        carries: usize,
-        sequences: usize,
-        length: usize,
-        reverse: bool,
-    },
+    Cond { true_graph: Nested, false_graph: Nested },
+    While { cond: Nested, body: Nested },
+    Scan { body: Nested, carries: usize, sequences: usize, length: usize, reverse: bool },
     Rows(RowKernel),
     Recurrent(Recurrent),
     Attention(Attention),
-    /// Output k is operand k. Common subexpressions are not merged across it.
+    // Output k is operand k. Common subexpressions are not merged across it.
     Barrier,
 }
 

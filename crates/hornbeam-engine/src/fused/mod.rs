@@ -31,61 +31,20 @@ pub enum Load {
 /// One kernel call, on the elements of a block.
 #[derive(Clone)]
 pub enum Step {
-    Unary {
-        f: UnaryFn,
-        x: Slot,
-        out: Slot,
-    },
-    Binary {
-        f: BinaryFn,
-        x: Slot,
-        y: Slot,
-        out: Slot,
-    },
-    Ternary {
-        f: TernaryFn,
-        x: Slot,
-        y: Slot,
-        z: Slot,
-        out: Slot,
-    },
-    /// Operations whose values stay in registers from one to the next, as one kernel.
-    Chain {
-        f: ChainFn,
-        dtype: DType,
-        links: Vec<ChainLink>,
-    },
-    /// Widen the scalar that lane `x` is filled with to one block of accumulators.
-    Widen {
-        f: UnaryFn,
-        x: Slot,
-        out: Slot,
-    },
-    /// Fill a lane from read number `read` (scalar or strided).
-    FillLane {
-        read: u16,
-        out: Slot,
-    },
-    Copy {
-        x: Slot,
-        out: Slot,
-        size: usize,
-    },
-    Iota {
-        dtype: DType,
-        inner: usize,
-        extent: usize,
-        out: Slot,
-    },
-    Random {
-        key: Slot,
-        out: Slot,
-    },
-    /// Fold `x` into the accumulators of fold number `fold`.
-    Fold {
-        fold: u16,
-        x: Slot,
-    },
+    Unary { f: UnaryFn, x: Slot, out: Slot },
+    Binary { f: BinaryFn, x: Slot, y: Slot, out: Slot },
+    Ternary { f: TernaryFn, x: Slot, y: Slot, z: Slot, out: Slot },
+    // Operations whose values stay in registers from one to the next, as one kernel.
+    Chain { f: ChainFn, dtype: DType, links: Vec<ChainLink> },
+    // Widen the scalar that lane `x` is filled with to one block of accumulators.
+    Widen { f: UnaryFn, x: Slot, out: Slot },
+    // Fill a lane from read number `read` (scalar or strided).
+    FillLane { read: u16, out: Slot },
+    Copy { x: Slot, out: Slot, size: usize },
+    Iota { dtype: DType, inner: usize, extent: usize, out: Slot },
+    Random { key: Slot, out: Slot },
+    // Fold `x` into the accumulators of fold number `fold`.
+    Fold { fold: u16, x: Slot },
 }
 
 /// One operation of a chain. An operand that is `fixed` is one block of accumulators at all positions.

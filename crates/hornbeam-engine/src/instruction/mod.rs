@@ -40,11 +40,9 @@ pub struct BufferInfo {
 /// The origin of an output of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutputSource {
-    /// Computed into its own buffer; `reuse` is the input that it may overwrite if that is donated.
-    Computed {
-        reuse: Option<u32>,
-    },
-    /// The input, the constant or the other output itself.
+    // Computed into its own buffer; `reuse` is the input that it may overwrite if that is donated.
+    Computed { reuse: Option<u32> },
+    // The input, the constant or the other output itself.
     Input(u32),
     Constant(u32),
     Output(u32),
@@ -54,151 +52,55 @@ pub enum OutputSource {
 #[derive(Clone)]
 pub enum Kind {
     Fused(Box<FusedLoop>),
-    Copy {
-        dims: Vec<Dim>,
-        count: usize,
-    },
-    /// The operand's shape; adjacent axes that are all reduced, or all kept, are merged.
-    Reduce {
-        op: Reduce,
-        shape: Vec<usize>,
-        axes: Vec<usize>,
-    },
-    ArgReduce {
-        max: bool,
-        layout: AxisLayout,
-    },
-    Cumulative {
-        op: Cumulative,
-        layout: AxisLayout,
-        reverse: bool,
-    },
+    Copy { dims: Vec<Dim>, count: usize },
+    // The operand's shape; adjacent axes that are all reduced, or all kept, are merged.
+    Reduce { op: Reduce, shape: Vec<usize>, axes: Vec<usize> },
+    ArgReduce { max: bool, layout: AxisLayout },
+    Cumulative { op: Cumulative, layout: AxisLayout, reverse: bool },
     Resample(Resample),
-    Argsort {
-        layout: AxisLayout,
-    },
-    /// The layout of the result.
-    OneHot {
-        layout: AxisLayout,
-    },
-    Pad {
-        shape: Vec<usize>,
-        low: Vec<isize>,
-        high: Vec<isize>,
-        interior: Vec<usize>,
-    },
-    /// `parts`: elements per outer row of every operand.
-    Concatenate {
-        outer: usize,
-        parts: Vec<usize>,
-    },
-    Reverse {
-        shape: Vec<usize>,
-        axes: Vec<usize>,
-    },
-    DynamicSlice {
-        shape: Vec<usize>,
-        sizes: Vec<usize>,
-    },
-    DynamicUpdateSlice {
-        shape: Vec<usize>,
-        sizes: Vec<usize>,
-    },
+    Argsort { layout: AxisLayout },
+    // The layout of the result.
+    OneHot { layout: AxisLayout },
+    Pad { shape: Vec<usize>, low: Vec<isize>, high: Vec<isize>, interior: Vec<usize> },
+    // `parts`: elements per outer row of every operand.
+    Concatenate { outer: usize, parts: Vec<usize> },
+    Reverse { shape: Vec<usize>, axes: Vec<usize> },
+    DynamicSlice { shape: Vec<usize>, sizes: Vec<usize> },
+    DynamicUpdateSlice { shape: Vec<usize>, sizes: Vec<usize> },
     Gather(IndexShape),
     Scatter(Scatter, IndexShape),
-    /// A product of `int8` operands with a `float32` result.
+    // A product of `int8` operands with a `float32` result.
     QuantizedDot(GemmShape),
-    /// A convolution of `int8` operands. Without an epilogue the result is `float32`.
-    QuantizedConv {
-        shape: ConvShape,
-        epilogue: Option<Int8Epilogue>,
-    },
-    Dot {
-        gemm: GemmShape,
-        bias: bool,
-        relu: Option<Limit>,
-    },
-    Conv {
-        shape: ConvShape,
-        bias: bool,
-        relu: Option<Limit>,
-    },
-    /// Writes: maxima over 2x2 windows, and the code (position in the window) of each.
-    ConvPool {
-        shape: ConvShape,
-        bias: bool,
-        relu: Option<Limit>,
-    },
-    /// Reads: input, gradient, the operand that `source` names, kernel if `input`. Writes: gradients of the kernel,
-    /// of the input if `input`, of the bias if `bias`.
-    ConvBackward {
-        shape: ConvShape,
-        source: GradSource,
-        input: bool,
-        bias: bool,
-    },
+    // A convolution of `int8` operands. Without an epilogue the result is `float32`.
+    QuantizedConv { shape: ConvShape, epilogue: Option<Int8Epilogue> },
+    Dot { gemm: GemmShape, bias: bool, relu: Option<Limit> },
+    Conv { shape: ConvShape, bias: bool, relu: Option<Limit> },
+    // Writes: maxima over 2x2 windows, and the code (position in the window) of each.
+    ConvPool { shape: ConvShape, bias: bool, relu: Option<Limit> },
+    // Reads: input, gradient, the operand that `source` names, kernel if `input`. Writes: gradients of the kernel,
+    // of the input if `input`, of the bias if `bias`.
+    ConvBackward { shape: ConvShape, source: GradSource, input: bool, bias: bool },
     ConvInputGrad(ConvShape),
     ConvKernelGrad(ConvShape),
     Pool(PoolKind, PoolShape),
-    Rows {
-        kernel: RowKernel,
-        rows: usize,
-        n: usize,
-    },
-    /// Reads: the composite's operands. Writes: its results without the last states.
-    Recurrent {
-        layer: Recurrent,
-        shape: SequenceShape,
-    },
-    /// Reads and writes: as the composite's; `bias` holds the strides of the bias.
-    Attention {
-        layer: Attention,
-        shape: AttentionShape,
-        bias: Option<[usize; 3]>,
-    },
-    Cholesky {
-        n: usize,
-    },
-    TriangularSolve {
-        n: usize,
-        columns: usize,
-        lower: bool,
-        transpose: bool,
-        unit_diagonal: bool,
-    },
-    Lu {
-        m: usize,
-        n: usize,
-    },
-    Qr {
-        m: usize,
-        n: usize,
-    },
-    Svd {
-        m: usize,
-        n: usize,
-    },
-    Eig {
-        n: usize,
-    },
-    Eigh {
-        n: usize,
-    },
-    /// Reads: predicate, operands. Writes: results, arena.
-    Cond {
-        branches: [Box<Program>; 2],
-    },
-    /// Reads: carry, captured. Writes: carry, second carry, predicate, arena.
-    While {
-        cond: Box<Program>,
-        body: Box<Program>,
-        carries: usize,
-    },
-    /// Reads: carry, sequences, captured. Writes: carry, stacked results, stacked carries, second carry, arena.
-    Scan {
-        body: Box<Program>,
-        scan: ScanShape,
-    },
+    Rows { kernel: RowKernel, rows: usize, n: usize },
+    // Reads: the composite's operands. Writes: its results without the last states.
+    Recurrent { layer: Recurrent, shape: SequenceShape },
+    // Reads and writes: as the composite's; `bias` holds the strides of the bias.
+    Attention { layer: Attention, shape: AttentionShape, bias: Option<[usize; 3]> },
+    Cholesky { n: usize },
+    TriangularSolve { n: usize, columns: usize, lower: bool, transpose: bool, unit_diagonal: bool },
+    Lu { m: usize, n: usize },
+    Qr { m: usize, n: usize },
+    Svd { m: usize, n: usize },
+    Eig { n: usize },
+    Eigh { n: usize },
+    // Reads: predicate, operands. Writes: results, arena.
+    Cond { branches: [Box<Program>; 2] },
+    // Reads: carry, captured. Writes: carry, second carry, predicate, arena.
+    While { cond: Box<Program>, body: Box<Program>, carries: usize },
+    // Reads: carry, sequences, captured. Writes: carry, stacked results, stacked carries, second carry, arena.
+    Scan { body: Box<Program>, scan: ScanShape },
 }
 
 /// A fused loop over the first result of another instruction, run on each part of that result while it is in cache.
