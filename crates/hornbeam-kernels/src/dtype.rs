@@ -6,24 +6,17 @@ use std::fmt;
 
 pub use ::half::{bf16, f16};
 
+use crate::named::named;
 use crate::simd::Copies;
 
-/// Element type of an array, as a run-time value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DType {
-    Bool,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    F16,
-    BF16,
-    F32,
-    F64,
+named! {
+    /// Element type of an array, as a run-time value. Its names are those of NumPy and ml_dtypes.
+    DType {
+        Bool "bool",
+        I8 "int8", I16 "int16", I32 "int32", I64 "int64",
+        U8 "uint8", U16 "uint16", U32 "uint32", U64 "uint64",
+        F16 "float16", BF16 "bfloat16", F32 "float32", F64 "float64",
+    }
 }
 
 /// True if there are kernels for all dtypes. `float32`, `bool`, `int8`, `int32`, `int64` and unsigned integers of these
@@ -31,22 +24,6 @@ pub enum DType {
 pub const ALL_DTYPES: bool = cfg!(feature = "all-dtypes");
 
 impl DType {
-    pub const ALL: [DType; 13] = [
-        DType::Bool,
-        DType::I8,
-        DType::I16,
-        DType::I32,
-        DType::I64,
-        DType::U8,
-        DType::U16,
-        DType::U32,
-        DType::U64,
-        DType::F16,
-        DType::BF16,
-        DType::F32,
-        DType::F64,
-    ];
-
     /// Size of one element in bytes.
     pub const fn size(self) -> usize {
         match self {
@@ -55,30 +32,6 @@ impl DType {
             DType::I32 | DType::U32 | DType::F32 => 4,
             DType::I64 | DType::U64 | DType::F64 => 8,
         }
-    }
-
-    /// Name in NumPy and ml_dtypes.
-    pub const fn name(self) -> &'static str {
-        match self {
-            DType::Bool => "bool",
-            DType::I8 => "int8",
-            DType::I16 => "int16",
-            DType::I32 => "int32",
-            DType::I64 => "int64",
-            DType::U8 => "uint8",
-            DType::U16 => "uint16",
-            DType::U32 => "uint32",
-            DType::U64 => "uint64",
-            DType::F16 => "float16",
-            DType::BF16 => "bfloat16",
-            DType::F32 => "float32",
-            DType::F64 => "float64",
-        }
-    }
-
-    /// The inverse of [`DType::name`].
-    pub fn parse(name: &str) -> Option<DType> {
-        DType::ALL.into_iter().find(|d| d.name() == name)
     }
 
     pub const fn is_float(self) -> bool {

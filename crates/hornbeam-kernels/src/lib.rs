@@ -17,6 +17,7 @@ pub mod index;
 pub mod linalg;
 pub mod math;
 pub mod movement;
+mod named;
 pub mod norm;
 pub mod pages;
 pub mod pool;

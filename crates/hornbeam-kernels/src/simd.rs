@@ -8,34 +8,22 @@
 use std::cell::Cell;
 use std::sync::OnceLock;
 
-/// Instruction set that kernels are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Isa {
-    /// F, BW, DQ and VL, with AVX2, FMA and F16C.
-    Avx512,
-    /// AVX2 with FMA and F16C.
-    Avx2,
-    Neon,
-    /// Baseline of the architecture (SSE2 on x86-64, SIMD128 in WebAssembly), without fused multiply-add.
-    Portable,
+use crate::named::named;
+
+named! {
+    /// Instruction set that kernels are compiled for, the best first.
+    Isa {
+        // F, BW, DQ and VL, with AVX2, FMA and F16C.
+        Avx512 "avx512",
+        // With FMA and F16C.
+        Avx2 "avx2",
+        Neon "neon",
+        // Baseline of the architecture (SSE2 on x86-64, SIMD128 in WebAssembly), without fused multiply-add.
+        Portable "portable",
+    }
 }
 
 impl Isa {
-    pub const ALL: [Isa; 4] = [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Isa::Avx512 => "avx512",
-            Isa::Avx2 => "avx2",
-            Isa::Neon => "neon",
-            Isa::Portable => "portable",
-        }
-    }
-
-    pub fn parse(name: &str) -> Option<Isa> {
-        Isa::ALL.into_iter().find(|isa| isa.name() == name)
-    }
-
     /// Returns true if this machine and this build support the instruction set.
     pub fn is_available(self) -> bool {
         match self {

@@ -12,7 +12,7 @@ mod rows;
 mod windows;
 
 use crate::error::Result;
-use crate::graph::{GradSource, Op, PoolKind, RowKernel};
+use crate::graph::{GradSource, Op, PoolKind};
 use crate::types::TensorType;
 
 pub use contraction::{free_axes, is_quantized};
@@ -84,18 +84,9 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
         Op::Cond { true_graph, .. } => 1 + true_graph.0.inputs.len(),
         Op::While { body, .. } => body.0.inputs.len(),
         Op::Scan { body, .. } => body.0.inputs.len(),
-        Op::Rows(kernel) => match kernel {
-            RowKernel::Softmax | RowKernel::LogSoftmax => 1,
-            RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp => 2,
-            RowKernel::CrossEntropy | RowKernel::SparseCrossEntropy => 2,
-            RowKernel::CrossEntropyVjp | RowKernel::SparseCrossEntropyVjp => 3,
-            RowKernel::LayerNorm { .. } | RowKernel::RmsNormVjp { .. } => 3,
-            RowKernel::GroupNorm { .. } | RowKernel::GroupNormGrad { .. } => 3,
-            RowKernel::LayerNormVjp { .. } => 4,
-            RowKernel::RmsNorm { .. } => 2,
-            RowKernel::TopK { .. } => 1,
-        },
-        Op::Barrier | Op::Recurrent(_) | Op::Attention(_) => received,
+        Op::Barrier => received,
+        // Checked with their types.
+        Op::Rows(_) | Op::Recurrent(_) | Op::Attention(_) => received,
         _ => 1,
     })
 }
@@ -110,9 +101,7 @@ fn check_output_count(op: &Op, inputs: usize, outputs: usize) -> Result<()> {
         Op::While { body, .. } => body.0.outputs.len(),
         Op::Scan { body, carries, .. } => body.0.outputs.len() + carries,
         Op::Barrier => inputs,
-        Op::Rows(RowKernel::LayerNormVjp { .. } | RowKernel::GroupNormGrad { .. }) => 3,
-        Op::Rows(RowKernel::RmsNormVjp { .. } | RowKernel::TopK { .. }) => 2,
-        Op::Recurrent(_) | Op::Attention(_) => outputs, // checked with their types
+        Op::Rows(_) | Op::Recurrent(_) | Op::Attention(_) => outputs, // checked with their types
         Op::Moments { .. } => 2,
         Op::QuantizedConv { epilogue, .. } => epilogue.floats as usize + epilogue.rounded.is_some() as usize,
         _ => 1,

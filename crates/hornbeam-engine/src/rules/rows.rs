@@ -2,94 +2,51 @@
 
 use hornbeam_kernels::dtype::DType;
 
-use super::{ensure, integer, same, same_shape};
-use crate::error::Result;
+use super::ensure;
+use crate::error::{malformed, Result};
 use crate::graph::{Op, RowKernel};
 use crate::types::TensorType;
 
+/// Check that operands and results are those that follow from the main operand.
 pub fn check(kernel: &RowKernel, x: &[&TensorType], outputs: &[TensorType]) -> Result<()> {
     let op = Op::Rows(kernel.clone());
-    let main = x[match kernel {
-        RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp => 1,
-        _ => 0,
-    }];
-    ensure!(main.rank() > 0, "{op:?} needs at least one axis");
-    let rows = TensorType::new(main.dtype, main.shape[..main.rank() - 1].to_vec());
-    // Parameters of normalizations, of the accumulator dtype.
-    let last = TensorType::new(main.dtype.accumulator(), vec![main.shape[main.rank() - 1]]);
-    let labels = |t: &TensorType| -> Result<()> {
-        integer(&op, t)?;
-        same_shape(&op, t, &rows)
+    let main = x.get(usize::from(matches!(kernel, RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp)));
+    let Some(&main) = main.filter(|t| t.rank() > 0) else {
+        return Err(malformed!("{op:?} needs at least one axis"));
     };
-    match kernel {
-        RowKernel::Softmax | RowKernel::LogSoftmax => same(&op, "operand and result", main, &outputs[0])?,
-        RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp => {
-            same(&op, "operands", x[0], x[1])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-        }
-        RowKernel::CrossEntropy => {
-            same(&op, "operands", x[0], x[1])?;
-            same(&op, "rows and result", &rows, &outputs[0])?;
-        }
-        RowKernel::SparseCrossEntropy => {
-            labels(x[1])?;
-            same(&op, "rows and result", &rows, &outputs[0])?;
-        }
-        RowKernel::CrossEntropyVjp => {
-            same(&op, "operands", x[0], x[1])?;
-            same(&op, "rows and cotangent", &rows, x[2])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-        }
-        RowKernel::SparseCrossEntropyVjp => {
-            labels(x[1])?;
-            same(&op, "rows and cotangent", &rows, x[2])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-        }
+    let (lead, n) = (&main.shape[..main.rank() - 1], main.shape[main.rank() - 1]);
+    let row = TensorType::new(main.dtype, lead.to_vec());
+    let label = TensorType::new(x.get(1).map_or(DType::I32, |labels| labels.dtype), lead.to_vec());
+    // Parameters of normalizations, of the accumulator dtype.
+    let last = TensorType::new(main.dtype.accumulator(), vec![n]);
+    let largest = |k: usize, dtype| TensorType::new(dtype, [lead, &[k]].concat());
+    let divides = |n: usize, by: usize| by > 0 && n.is_multiple_of(by);
+    let fits = match kernel {
+        RowKernel::SparseCrossEntropy | RowKernel::SparseCrossEntropyVjp => label.dtype.is_int(),
         RowKernel::GroupNorm { batch, groups, .. } | RowKernel::GroupNormGrad { batch, groups, .. } => {
-            let divides = |n: usize, by: usize| by > 0 && n.is_multiple_of(by);
-            ensure!(divides(rows.count(), *batch) && divides(last.shape[0], *groups), "{op:?} of {main}");
-            same(&op, "scale", &last, x[1])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-            if let RowKernel::GroupNorm { .. } = kernel {
-                same(&op, "offset", &last, x[2])?;
-            } else {
-                same(&op, "cotangent", main, x[2])?;
-                same(&op, "scale and result", &last, &outputs[1])?;
-                same(&op, "offset and result", &last, &outputs[2])?;
-            }
+            divides(row.count(), *batch) && divides(n, *groups)
         }
-        RowKernel::LayerNorm { .. } => {
-            same(&op, "scale", &last, x[1])?;
-            same(&op, "offset", &last, x[2])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-        }
-        RowKernel::LayerNormVjp { .. } => {
-            same(&op, "scale", &last, x[1])?;
-            same(&op, "offset", &last, x[2])?;
-            same(&op, "cotangent", main, x[3])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-            same(&op, "scale and result", &last, &outputs[1])?;
-            same(&op, "offset and result", &last, &outputs[2])?;
-        }
-        RowKernel::RmsNorm { .. } => {
-            same(&op, "scale", &last, x[1])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-        }
-        RowKernel::RmsNormVjp { .. } => {
-            same(&op, "scale", &last, x[1])?;
-            same(&op, "cotangent", main, x[2])?;
-            same(&op, "operand and result", main, &outputs[0])?;
-            same(&op, "scale and result", &last, &outputs[1])?;
-        }
-        RowKernel::TopK { k } => {
-            let n = last.shape[0];
-            ensure!(*k <= n && i32::try_from(n).is_ok(), "{op:?} of {main}");
-            ensure!(main.dtype.size() <= 4, "{op:?} of {main}: the elements have more than 32 bits");
-            let mut shape = rows.shape.clone();
-            shape.push(*k);
-            same(&op, "values", &TensorType::new(main.dtype, shape.clone()), &outputs[0])?;
-            same(&op, "indices", &TensorType::new(DType::I32, shape), &outputs[1])?;
-        }
-    }
+        // Sorted by keys of at most 32 bits, with places of 32 bits.
+        RowKernel::TopK { k } => *k <= n && i32::try_from(n).is_ok() && main.dtype.size() <= 4,
+        _ => true,
+    };
+    ensure!(fits, "{op:?} of {main}");
+    let same = || main.clone();
+    let (operands, results) = match kernel {
+        RowKernel::Softmax | RowKernel::LogSoftmax => (vec![main], vec![same()]),
+        RowKernel::SoftmaxVjp | RowKernel::LogSoftmaxVjp => (vec![main, main], vec![same()]),
+        RowKernel::CrossEntropy => (vec![main, main], vec![row]),
+        RowKernel::CrossEntropyVjp => (vec![main, main, &row], vec![same()]),
+        RowKernel::SparseCrossEntropy => (vec![main, &label], vec![row]),
+        RowKernel::SparseCrossEntropyVjp => (vec![main, &label, &row], vec![same()]),
+        RowKernel::LayerNorm { .. } | RowKernel::GroupNorm { .. } => (vec![main, &last, &last], vec![same()]),
+        RowKernel::LayerNormVjp { .. } => (vec![main, &last, &last, main], vec![same(), last.clone(), last.clone()]),
+        RowKernel::GroupNormGrad { .. } => (vec![main, &last, main], vec![same(), last.clone(), last.clone()]),
+        RowKernel::RmsNorm { .. } => (vec![main, &last], vec![same()]),
+        RowKernel::RmsNormVjp { .. } => (vec![main, &last, main], vec![same(), last.clone()]),
+        RowKernel::TopK { k } => (vec![main], vec![largest(*k, main.dtype), largest(*k, DType::I32)]),
+    };
+    ensure!(operands == x, "{op:?} takes {operands:?}, got {x:?}");
+    ensure!(results == outputs, "{op:?} returns {results:?}, declared are {outputs:?}");
     Ok(())
 }

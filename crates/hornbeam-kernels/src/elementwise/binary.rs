@@ -3,12 +3,12 @@
 use super::float::Float;
 use super::int::{remainders, Int, IntBinary, OnInt};
 use super::loops::{map2, map2_sequential, with_scalars, Array, Map2, On, RealBinary, Scalar};
-use super::named::named;
 use super::staged::{self, is_staged};
 use super::BinaryFn;
 use crate::dispatch;
 use crate::dtype::{Bool, DType};
 use crate::math::{gelu_derivative, gelu_tanh_derivative, silu_derivative, Real};
+use crate::named::named;
 use crate::simd::Target;
 
 macro_rules! binary_ops {

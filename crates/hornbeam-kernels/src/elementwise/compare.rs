@@ -1,11 +1,11 @@
 //! Comparisons.
 
 use super::loops::{map2_scalar_swapped, map2_swapped, with_register_scalars, Array, Map2, On, Scalar};
-use super::named::named;
 use super::staged::{self, is_staged};
 use super::BinaryFn;
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
+use crate::named::named;
 use crate::simd::Target;
 
 named! {

@@ -14,7 +14,6 @@ mod convert;
 mod float;
 mod int;
 mod loops;
-mod named;
 mod select;
 mod staged;
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn names_parse_to_their_operation() {
 fn unary_blocks_tails_and_in_place_agree_with_single_elements_on_every_instruction_set() {
     on_each_isa(|isa| {
         for dtype in DType::ALL {
-            for &op in Unary::ALL {
+            for op in Unary::ALL {
                 let Some(f) = unary(op, dtype) else { continue };
                 let (size, out) = (dtype.size(), op.output(dtype).size());
                 for n in LENGTHS {
@@ -165,7 +165,7 @@ fn reference(op: Binary, dtype: DType, a: f64, b: f64) -> f64 {
 fn binary_agrees_with_its_definition_for_arrays_and_scalars_on_every_instruction_set() {
     on_each_isa(|_| {
         for dtype in DType::ALL {
-            for &op in Binary::ALL {
+            for op in Binary::ALL {
                 for scalars in [[false, false], [true, false], [false, true], [true, true]] {
                     let Some(f) = binary_with(op, dtype, scalars) else { continue };
                     for n in LENGTHS {
@@ -234,7 +234,7 @@ fn check_comparisons(dtype: DType, n: usize) {
     for scalars in [[false, false], [true, false], [false, true], [true, true]] {
         let at = |i: usize| (if scalars[0] { 0 } else { i }, if scalars[1] { 0 } else { i });
         let mut flags = vec![9u8; n];
-        for &op in Compare::ALL {
+        for op in Compare::ALL {
             // SAFETY: the operands hold n elements, or one where they are scalars.
             unsafe { compare_with(op, dtype, scalars)(a.as_ptr(), b.as_ptr(), flags.as_mut_ptr(), n) };
             for i in 0..n {

@@ -3,12 +3,12 @@
 use super::float::Float;
 use super::int::{Int, IntUnary, OnInt};
 use super::loops::{map1, map1_sequential, Map1, On, RealUnary};
-use super::named::named;
 use super::staged::{self, is_staged};
 use super::{convert, UnaryFn};
 use crate::dispatch;
 use crate::dtype::{Bool, DType, Element};
 use crate::math::{gelu, gelu_tanh, silu, Real};
+use crate::named::named;
 use crate::simd::{Portable, Target};
 
 /// Defines unary operations, one per line: name, and the scalar function for each class of dtypes.

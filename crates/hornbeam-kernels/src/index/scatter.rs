@@ -8,35 +8,17 @@ use crate::dtype::{DType, Element};
 use crate::elementwise::{binary, Binary, BinaryFn};
 use crate::gemm::FusedEpilogue;
 use crate::multiversion;
+use crate::named::named;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::{with_local, Plain, Scratch};
 use crate::window::PoolElement;
 
-/// Combination of an update with the element at its destination in [`scatter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scatter {
-    Add,
-    /// The last update wins.
-    Set,
-    Mul,
-    Max,
-    Min,
+named! {
+    /// Combination of an update with the element at its destination in [`scatter`]. The last update of `Set` wins.
+    Scatter { Add "add", Set "set", Mul "mul", Max "max", Min "min", }
 }
 
 impl Scatter {
-    pub const ALL: [Scatter; 5] = [Scatter::Add, Scatter::Set, Scatter::Mul, Scatter::Max, Scatter::Min];
-
-    /// Value of the primitive's `mode`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Scatter::Add => "add",
-            Scatter::Set => "set",
-            Scatter::Mul => "mul",
-            Scatter::Max => "max",
-            Scatter::Min => "min",
-        }
-    }
-
     /// Binary operation, or `None` for `Set`.
     fn fold(self, dtype: DType) -> Option<BinaryFn> {
         let op = match self {
@@ -47,11 +29,6 @@ impl Scatter {
             Scatter::Min => Binary::Min,
         };
         binary(op, dtype)
-    }
-
-    /// Inverse of [`Scatter::name`].
-    pub fn parse(name: &str) -> Option<Scatter> {
-        Scatter::ALL.into_iter().find(|mode| mode.name() == name)
     }
 }
 

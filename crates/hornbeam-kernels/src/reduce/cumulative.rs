@@ -5,35 +5,13 @@ use super::{elements_of, CHUNK};
 use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::multiversion;
+use crate::named::named;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::simd::{Copies, LANES};
 
-/// Cumulative operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cumulative {
-    Sum,
-    Prod,
-    Max,
-    Min,
-}
-
-impl Cumulative {
-    pub const ALL: [Cumulative; 4] = [Cumulative::Sum, Cumulative::Prod, Cumulative::Max, Cumulative::Min];
-
-    /// Name of the primitive.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Cumulative::Sum => "cumsum",
-            Cumulative::Prod => "cumprod",
-            Cumulative::Max => "cummax",
-            Cumulative::Min => "cummin",
-        }
-    }
-
-    /// Inverse of [`Cumulative::name`].
-    pub fn parse(name: &str) -> Option<Cumulative> {
-        Cumulative::ALL.into_iter().find(|op| op.name() == name)
-    }
+named! {
+    /// Cumulative operation.
+    Cumulative { Sum "cumsum", Prod "cumprod", Max "cummax", Min "cummin", }
 }
 
 /// Rows of floats that are accumulated together: an addition takes as long as this many others need to begin.

@@ -20,6 +20,7 @@ pub use cumulative::{cumulative, Cumulative};
 use crate::dispatch;
 use crate::dtype::{DType, Element};
 use crate::elementwise::convert;
+use crate::named::named;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
 use crate::simd::isa;
@@ -30,38 +31,14 @@ const CHUNK: usize = 1 << 16;
 /// Columns of a task, whose accumulators stay in the L1 cache.
 const COLUMNS: usize = 1024;
 
-/// Reduction operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reduce {
-    Sum,
-    Prod,
-    Max,
-    Min,
-    /// Bitwise on integers.
-    And,
-    Or,
+named! {
+    /// Reduction operation; `And` and `Or` are bitwise on integers.
+    Reduce {
+        Sum "reduce_sum", Prod "reduce_prod", Max "reduce_max", Min "reduce_min", And "reduce_and", Or "reduce_or",
+    }
 }
 
 impl Reduce {
-    pub const ALL: [Reduce; 6] = [Reduce::Sum, Reduce::Prod, Reduce::Max, Reduce::Min, Reduce::And, Reduce::Or];
-
-    /// Name of the primitive.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Reduce::Sum => "reduce_sum",
-            Reduce::Prod => "reduce_prod",
-            Reduce::Max => "reduce_max",
-            Reduce::Min => "reduce_min",
-            Reduce::And => "reduce_and",
-            Reduce::Or => "reduce_or",
-        }
-    }
-
-    /// Inverse of [`Reduce::name`].
-    pub fn parse(name: &str) -> Option<Reduce> {
-        Reduce::ALL.into_iter().find(|op| op.name() == name)
-    }
-
     /// Returns true if the operation is defined for `dtype`: sums and products for numbers, and/or for integers and bool,
     /// extrema for all.
     pub fn supports(self, dtype: DType) -> bool {

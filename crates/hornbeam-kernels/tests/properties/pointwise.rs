@@ -76,7 +76,7 @@ proptest! {
             (words(n, seed).iter().map(|&w| w as i32).collect(), words(n, seed ^ 2).iter().map(|&w| w as i32).collect());
         for isa in Isa::available() {
             with_isa(isa, || {
-                for &op in Binary::ALL {
+                for op in Binary::ALL {
                     if let (Some(kernel), Some(_)) = (binary(op, DType::F32), arithmetic(op, 0.0, 1.0)) {
                         let want: Vec<f32> = a.iter().zip(b).map(|(a, b)| arithmetic(op, *a, *b).unwrap_or(0.0)).collect();
                         prop_assert_eq!(apply(kernel, a, b, 9.0f32), want, "{}", op.name());
@@ -96,7 +96,7 @@ proptest! {
         let x: Vec<f32> = floats(n, seed).iter().map(|x| x * scale).collect();
         for isa in Isa::available() {
             with_isa(isa, || {
-                for &op in Unary::ALL {
+                for op in Unary::ALL {
                     let (Some(kernel), Some((bound, f))) = (unary(op, DType::F32), function(op)) else { continue };
                     // SAFETY: operand and result have `n` elements.
                     let run = |out: &mut [f32]| unsafe { kernel(bytes(&x).as_ptr(), bytes_mut(out).as_mut_ptr(), n) };
@@ -116,7 +116,7 @@ proptest! {
     fn comparisons_and_selects(n in 1usize..400, seed: u64) {
         let a: Vec<f32> = floats(n, seed).iter().map(|x| (x * 4.0).round()).collect();
         let b: Vec<f32> = floats(n, seed ^ 1).iter().map(|x| (x * 4.0).round()).collect();
-        for &op in Compare::ALL {
+        for op in Compare::ALL {
             let holds = |a: f32, b: f32| u8::from(match op {
                 Compare::Eq => a == b,
                 Compare::Ne => a != b,

@@ -1,6 +1,6 @@
-//! Enums of named operations.
+//! Enums whose values have names.
 
-/// Defines the enum of operations with their names.
+/// Defines an enum and the names of its values.
 macro_rules! named {
     ($(#[$meta:meta])* $Op:ident { $($V:ident $name:literal,)* }) => {
         $(#[$meta])*
@@ -10,9 +10,8 @@ macro_rules! named {
         }
 
         impl $Op {
-            pub const ALL: &'static [$Op] = &[$($Op::$V,)*];
+            pub const ALL: [$Op; [$($name),*].len()] = [$($Op::$V,)*];
 
-            /// Name of the primitive.
             pub const fn name(self) -> &'static str {
                 match self {
                     $($Op::$V => $name,)*
@@ -21,10 +20,10 @@ macro_rules! named {
 
             /// Inverse of `name`.
             pub fn parse(name: &str) -> Option<$Op> {
-                $Op::ALL.iter().copied().find(|op| op.name() == name)
+                $Op::ALL.into_iter().find(|op| op.name() == name)
             }
         }
     };
 }
 
-pub(super) use named;
+pub(crate) use named;
