@@ -3,7 +3,7 @@
 use super::kernel_grad::kernel_grad;
 use super::output_grad::{expand_row, mask_rows, sum_rows, OutputGrad};
 use super::{cast, cast_mut, columns, conv_input_grad, conv_kernel_grad, select_algorithm, winograd};
-use super::{Algorithm, ConvElement, ConvShape};
+use super::{Algorithm, Context, ConvElement, ConvShape};
 use crate::dtype::{DType, Element};
 use crate::gemm::types::Real;
 use crate::pool::ThreadPool;
@@ -16,26 +16,25 @@ const PARTIALS: usize = 16;
 
 /// Computes [`super::conv_backward`] of checked arguments.
 pub(super) fn backward<T: ConvElement>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[T],
     w: &[T],
     grad: OutputGrad<T>,
     dx: Option<&mut [T]>,
     mut dw: Option<&mut [T]>,
     db: Option<&mut [T]>,
-    scratch: &mut Scratch,
 ) {
+    let Context { pool, shape, scratch } = context;
     let algorithm = select_algorithm(shape, T::DTYPE);
     if algorithm == Algorithm::Winograd {
         let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut));
-        return winograd::backward::<f32>(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+        return winograd::backward::<f32>(Context { pool, shape, scratch }, cast(x), cast(w), grad.cast(), dx, dw, db);
     }
     // Usually the first layer of a network, whose input gradient is not requested.
     let in_rows = algorithm == Algorithm::Direct && !columns::is_preferred_for_kernel_grad(shape);
     if let (true, DType::F32, None, Some(dw)) = (in_rows, T::DTYPE, &dx, &mut dw) {
         let (dw, db) = (cast_mut::<T, f32>(dw), db.map(cast_mut));
-        return kernel_grad(f32::kernels(), pool, shape, cast(x), grad.cast::<f32>(), dw, db, scratch);
+        return kernel_grad(Context { pool, shape, scratch }, f32::kernels(), cast(x), grad.cast::<f32>(), dw, db);
     }
     with_local(|local| {
         let dy = expand(pool, shape, grad, local);

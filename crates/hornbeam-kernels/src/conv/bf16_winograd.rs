@@ -3,12 +3,12 @@
 //! the operands, the time half that of `f32` products.
 
 use super::winograd::{self, Kernel};
-use super::{select_algorithm, Algorithm, ConvShape, OutputGrad};
+use super::{select_algorithm, Algorithm, Context, ConvShape, OutputGrad};
 use crate::dtype::half::{narrow, widen};
 use crate::dtype::{bf16, DType};
 use crate::gemm::{has_native_bfloat16, Epilogue};
 use crate::pool::ThreadPool;
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::with_local;
 
 /// Returns true if this module computes the convolution.
 pub(super) fn is_preferred(shape: &ConvShape, dtype: DType) -> bool {
@@ -62,44 +62,33 @@ fn with_floats<R>(
     })
 }
 
-pub(super) fn forward(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[bf16],
-    w: Weights,
-    y: &mut [bf16],
-    epilogue: Epilogue<bf16>,
-    scratch: &mut Scratch,
-) {
-    with_floats(pool, w, epilogue, |w, end| winograd::forward(pool, shape, x, w, y, end, scratch));
+pub(super) fn forward(context: Context, x: &[bf16], w: Weights, y: &mut [bf16], epilogue: Epilogue<bf16>) {
+    with_floats(context.pool, w, epilogue, |w, end| winograd::forward(context, x, w, y, end));
 }
 
 /// Computes like [`super::conv_pool_forward`].
 pub(super) fn pool_forward(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[bf16],
     w: Weights,
     epilogue: Epilogue<bf16>,
     y: &mut [bf16],
     codes: &mut [u8],
-    scratch: &mut Scratch,
 ) {
-    with_floats(pool, w, epilogue, |w, end| winograd::pool_forward(pool, shape, x, w, end, y, codes, scratch));
+    with_floats(context.pool, w, epilogue, |w, end| winograd::pool_forward(context, x, w, end, y, codes));
 }
 
 /// Computes like [`super::conv_backward`].
 pub(super) fn backward(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[bf16],
     w: &[bf16],
     grad: OutputGrad<bf16>,
     dx: Option<&mut [bf16]>,
     dw: Option<&mut [bf16]>,
     db: Option<&mut [bf16]>,
-    scratch: &mut Scratch,
 ) {
+    let Context { pool, .. } = context;
     let [dw_len, db_len] = [&dw, &db].map(|part| part.as_ref().map_or(0, |part| part.len()));
     with_local(|local| {
         let (taps, sums, biases) = local.take3::<f32, f32, f32>(if dx.is_some() { w.len() } else { 0 }, dw_len, db_len);
@@ -107,7 +96,7 @@ pub(super) fn backward(
             widen(pool, w, taps);
         }
         let (into_dw, into_db) = (dw.is_some().then_some(&mut *sums), db.is_some().then_some(&mut *biases));
-        winograd::backward(pool, shape, x, taps, grad, dx, into_dw, into_db, scratch);
+        winograd::backward(context, x, taps, grad, dx, into_dw, into_db);
         for (from, to) in [(sums, dw), (biases, db)] {
             if let Some(to) = to {
                 narrow(pool, from, to);

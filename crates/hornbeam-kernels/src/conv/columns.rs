@@ -10,11 +10,11 @@
 mod rows;
 
 use super::kernel_grad;
-use super::{ConvShape, OutputGrad};
+use super::{Context, ConvShape, OutputGrad};
 use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, pack, Epilogue};
-use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::pool::SharedMut;
+use crate::scratch::with_local;
 use crate::window::PoolElement;
 use rows::{Line, RowKernels, CHUNK};
 use std::ops::Range;
@@ -72,44 +72,29 @@ fn is_preferred(shape: &ConvShape, source: [usize; 3], channels: usize, inner: u
     columns < shape.taps() * inner * LANES
 }
 
-pub(super) fn forward<E: Real>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[E],
-    w: &[E],
-    y: &mut [E],
-    epilogue: Epilogue<E>,
-    scratch: &mut Scratch,
-) {
+pub(super) fn forward<E: Real>(context: Context, x: &[E], w: &[E], y: &mut [E], epilogue: Epilogue<E>) {
+    let Context { shape, .. } = context;
     // The input gradient of a convolution with the taps in reverse order.
     let low = low_of_reversed(shape);
     let [inputs, outputs] = [shape.in_channels, shape.out_channels];
     let last = shape.taps() - 1;
     Columns::new(shape, [shape.input, shape.output], [inputs, outputs], low, epilogue).run(
-        pool,
+        context,
         x,
         &|tap, channel| (&w[(last - tap) * inputs * outputs + channel..], outputs),
         y,
-        scratch,
     );
 }
 
-pub(super) fn input_grad<E: Real>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    dy: &[E],
-    w: &[E],
-    dx: &mut [E],
-    scratch: &mut Scratch,
-) {
+pub(super) fn input_grad<E: Real>(context: Context, dy: &[E], w: &[E], dx: &mut [E]) {
+    let Context { shape, .. } = context;
     let [inputs, outputs] = [shape.in_channels, shape.out_channels];
     let low = shape.pad.map(|pad| pad as isize);
     Columns::new(shape, [shape.output, shape.input], [outputs, inputs], low, Epilogue::default()).run(
-        pool,
+        context,
         dy,
         &|tap, channel| (&w[(tap * inputs + channel) * outputs..], 1),
         dx,
-        scratch,
     );
 }
 
@@ -144,19 +129,14 @@ pub(super) fn is_preferred_for_kernel_grad(shape: &ConvShape) -> bool {
         && reversed(shape).is_some()
 }
 
-pub(super) fn kernel_grad<E: Real + PoolElement>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[E],
-    dy: &[E],
-    dw: &mut [E],
-    scratch: &mut Scratch,
-) {
+pub(super) fn kernel_grad<E: Real + PoolElement>(context: Context, x: &[E], dy: &[E], dw: &mut [E]) {
+    let Context { pool, shape, scratch } = context;
     let reversed = reversed(shape).unwrap_or(*shape);
     let [inputs, outputs] = [shape.in_channels, shape.out_channels];
     with_local(|local| {
         let exchanged = local.take::<E>(dw.len());
-        kernel_grad::kernel_grad(E::kernels(), pool, &reversed, dy, OutputGrad::Plain(x), exchanged, None, scratch);
+        let context = Context { pool, shape: &reversed, scratch };
+        kernel_grad::kernel_grad(context, E::kernels(), dy, OutputGrad::Plain(x), exchanged, None);
         for (to, from) in dw.chunks_exact_mut(inputs * outputs).rev().zip(exchanged.chunks_exact(inputs * outputs)) {
             for (column, to) in to.chunks_exact_mut(outputs).enumerate() {
                 for (to, from) in to.iter_mut().zip(from[column..].iter().step_by(inputs)) {
@@ -209,7 +189,7 @@ impl<'a, E: Real> Columns<'a, E> {
         }
     }
 
-    fn run(&self, pool: &ThreadPool, x: &[E], weights: Weights<'_, E>, y: &mut [E], scratch: &mut Scratch) {
+    fn run(&self, Context { pool, scratch, .. }: Context, x: &[E], weights: Weights<'_, E>, y: &mut [E]) {
         let [depth, height, width] = self.result;
         let (rows, tiles) = (self.slice(), self.tiles().count());
         let packed = scratch.take::<E>(self.taps[0] * rows * self.inner);

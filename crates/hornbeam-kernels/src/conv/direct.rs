@@ -9,12 +9,12 @@ mod results;
 mod taps;
 
 use super::patch::{Geometry, Segment};
-use super::ConvShape;
+use super::{Context, ConvShape};
 use crate::gemm::pack;
 use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, Epilogue};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::with_local;
 use panels::Panels;
 pub(super) use panels::{pack_kernel, packed_len, Kernel};
 use results::{Destination, Results};
@@ -54,44 +54,33 @@ struct Correlation<'a, E: Real> {
     accumulate: bool,
 }
 
-pub(super) fn forward<E: Real>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[E],
-    w: Kernel<E>,
-    y: &mut [E],
-    epilogue: Epilogue<E>,
-    scratch: &mut Scratch,
-) {
+pub(super) fn forward<E: Real>(context: Context, x: &[E], w: Kernel<E>, y: &mut [E], epilogue: Epilogue<E>) {
     let y = SharedMut::new(y);
-    run_forward(E::kernels(), pool, shape, x, w, Results::Tensor(&y), epilogue, scratch);
+    run_forward(context, E::kernels(), x, w, Results::Tensor(&y), epilogue);
 }
 
 /// Computes like [`forward`], passing the index of the first of some neighbouring results and them to `consume`, while they
 /// are in cache. The epilogue must not accumulate. `kernels` multiply what the channels hold: numbers, or pairs.
 pub(super) fn forward_into<E: Real>(
+    context: Context,
     kernels: &'static Kernels<E>,
-    pool: &ThreadPool,
-    shape: &ConvShape,
     x: &[E],
     w: Kernel<E>,
     consume: &(dyn Fn(usize, &[E]) + Sync),
     epilogue: Epilogue<E>,
-    scratch: &mut Scratch,
 ) {
-    run_forward(kernels, pool, shape, x, w, Results::Consumer(consume), epilogue, scratch);
+    run_forward(context, kernels, x, w, Results::Consumer(consume), epilogue);
 }
 
 fn run_forward<E: Real>(
+    context: Context,
     kernels: &'static Kernels<E>,
-    pool: &ThreadPool,
-    shape: &ConvShape,
     x: &[E],
     w: Kernel<E>,
     y: Results<E>,
     epilogue: Epilogue<E>,
-    scratch: &mut Scratch,
 ) {
+    let Context { pool, shape, scratch } = context;
     let correlation = Correlation {
         kernels,
         geometry: Geometry::forward(shape),
@@ -155,15 +144,8 @@ impl Residue {
 }
 
 /// `kernels` multiply what the output channels hold: numbers, or pairs.
-pub(super) fn input_grad<E: Real>(
-    kernels: &'static Kernels<E>,
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    dy: &[E],
-    w: &[E],
-    dx: &mut [E],
-    scratch: &mut Scratch,
-) {
+pub(super) fn input_grad<E: Real>(context: Context, kernels: &'static Kernels<E>, dy: &[E], w: &[E], dx: &mut [E]) {
+    let Context { pool, shape, scratch } = context;
     let [sd, sh, sw] = shape.strides;
     let residues = (0..sd * sh * sw).map(|residue| [residue / (sh * sw), residue / sw % sh, residue % sw]);
     let axes_of = |base: [usize; 3]| [0, 1, 2].map(|axis| Residue::new(shape, axis, base[axis]));

@@ -3,13 +3,13 @@
 //! which the forward pass and the input gradient sum, or pixels of two images, over which the kernel gradient does. Sums
 //! are `f32`, and rounded once.
 
-use super::{columns, direct, kernel_grad, patches, select_algorithm, Algorithm, ConvShape, OutputGrad};
+use super::{columns, direct, kernel_grad, patches, select_algorithm, Algorithm, Context, ConvShape, OutputGrad};
 use crate::dtype::half::{narrow, narrow_slice, widen};
 use crate::dtype::{bf16, DType};
 use crate::gemm::types::Kernels;
 use crate::gemm::{dpbf16, gemm, Epilogue, Mat};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::with_local;
 
 /// Computation of a pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,16 +98,8 @@ impl<'a> Channels<'a> {
 }
 
 /// Computes [`super::conv_forward`].
-pub(super) fn forward(
-    pool: &ThreadPool,
-    plan: Plan,
-    shape: &ConvShape,
-    x: &[bf16],
-    w: &[bf16],
-    y: &mut [bf16],
-    epilogue: Epilogue<bf16>,
-    scratch: &mut Scratch,
-) {
+pub(super) fn forward(context: Context, plan: Plan, x: &[bf16], w: &[bf16], y: &mut [bf16], epilogue: Epilogue<bf16>) {
+    let Context { pool, shape, scratch } = context;
     if let Plan::Product { rows, inner, patches } = plan {
         let n = shape.out_channels;
         let mut product = |matrix: &[bf16]| {
@@ -133,20 +125,13 @@ pub(super) fn forward(
         let consume = |first: usize, sums: &[f32]| unsafe { round(sums, y.range(first..first + sums.len())) };
         let (shape, w) = (ConvShape { in_channels: shape.groups * half, ..*shape }, direct::Kernel::Taps(&*taps));
         let pixels = x.pairs(pool, copy);
-        direct::forward_into(expect_kernels(), pool, &shape, pixels, w, &consume, end, scratch);
+        direct::forward_into(Context { pool, shape: &shape, scratch }, expect_kernels(), pixels, w, &consume, end);
     });
 }
 
 /// Computes [`super::conv_input_grad`].
-pub(super) fn input_grad(
-    pool: &ThreadPool,
-    plan: Plan,
-    shape: &ConvShape,
-    dy: &[bf16],
-    w: &[bf16],
-    dx: &mut [bf16],
-    scratch: &mut Scratch,
-) {
+pub(super) fn input_grad(context: Context, plan: Plan, dy: &[bf16], w: &[bf16], dx: &mut [bf16]) {
+    let Context { pool, shape, scratch } = context;
     if let Plan::Product { rows, inner, .. } = plan {
         let n = shape.out_channels;
         let (am, bm) = (Mat::row_major(rows, n), Mat::transposed(n, n));
@@ -158,21 +143,14 @@ pub(super) fn input_grad(
         let (sums, dy_copy, w_copy) = local.take3::<f32, f32, f32>(dx.len(), dy.copy_len(), w.copy_len());
         let shape = ConvShape { out_channels: shape.groups * channels.div_ceil(2), ..*shape };
         let (dy, w) = (dy.pairs(pool, dy_copy), w.pairs(pool, w_copy));
-        direct::input_grad(expect_kernels(), pool, &shape, dy, w, sums, scratch);
+        direct::input_grad(Context { pool, shape: &shape, scratch }, expect_kernels(), dy, w, sums);
         narrow(pool, sums, dx);
     });
 }
 
 /// Computes [`super::conv_kernel_grad`].
-pub(super) fn kernel_grad(
-    pool: &ThreadPool,
-    plan: Plan,
-    shape: &ConvShape,
-    x: &[bf16],
-    dy: &[bf16],
-    dw: &mut [bf16],
-    scratch: &mut Scratch,
-) {
+pub(super) fn kernel_grad(context: Context, plan: Plan, x: &[bf16], dy: &[bf16], dw: &mut [bf16]) {
+    let Context { pool, shape, scratch } = context;
     if let Plan::Product { rows, inner, .. } = plan {
         let n = shape.out_channels;
         let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
@@ -185,7 +163,8 @@ pub(super) fn kernel_grad(
         dpbf16::interleave_neighbors(pool, image, x, x_pairs);
         dpbf16::interleave_neighbors(pool, result, dy, dy_pairs);
         let (shape, grad) = (ConvShape { batch: pairs, ..*shape }, OutputGrad::Plain(&*dy_pairs));
-        kernel_grad::kernel_grad(expect_kernels(), pool, &shape, x_pairs, grad, sums, None, scratch);
+        let context = Context { pool, shape: &shape, scratch };
+        kernel_grad::kernel_grad(context, expect_kernels(), x_pairs, grad, sums, None);
         narrow(pool, sums, dw);
     });
 }

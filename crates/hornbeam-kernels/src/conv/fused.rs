@@ -2,7 +2,7 @@
 //! gradients, which may start from the gradient of a relu or pooling that follows the convolution.
 
 use super::output_grad::OutputGrad;
-use super::{backward, cast, cast_epilogue, cast_mut, dpbf16, half, pooled, ConvElement, ConvShape};
+use super::{backward, cast, cast_epilogue, cast_mut, dpbf16, half, pooled, Context, ConvElement, ConvShape};
 #[cfg(doc)]
 use super::{conv_forward, MASKED};
 use crate::dtype::{bf16, f16, DType};
@@ -31,18 +31,19 @@ pub fn conv_pool_forward<T: ConvElement>(
     pooled::check_pooled(shape, &epilogue, y, codes);
     shape.check(x.len(), w.len(), shape.output_len());
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "expected one bias per output channel");
+    let context = Context { pool, shape, scratch };
     match T::DTYPE {
         DType::F16 => {
             let (x, w, y) = (cast::<T, f16>(x), cast(w), cast_mut(y));
-            return half::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+            return half::pool_forward(context, x, w, cast_epilogue(epilogue), y, codes);
         }
         DType::BF16 => {
             let (x, w, y) = (cast::<T, bf16>(x), cast(w), cast_mut(y));
-            return half::pool_forward(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+            return half::pool_forward(context, x, w, cast_epilogue(epilogue), y, codes);
         }
         _ => {}
     }
-    pooled::forward(pool, shape, x, w, epilogue, y, codes, scratch);
+    pooled::forward(context, x, w, epilogue, y, codes);
 }
 
 /// Computes the requested gradients of [`conv_forward`] with respect to input, kernel and bias. Only the kernel gradient
@@ -71,21 +72,22 @@ pub fn conv_backward<T: ConvElement>(
         assert_eq!(x.len(), shape.input_len(), "the length of x does not fit {shape:?}");
     }
     assert!(db.as_ref().is_none_or(|db| db.len() == shape.out_channels), "expected one bias per output channel");
+    let context = Context { pool, shape, scratch };
     match T::DTYPE {
         DType::F16 | DType::BF16 if half::converts_rows(shape) => {}
         DType::BF16 if dx.is_some() && dpbf16::input_grad_plan(shape, T::DTYPE).is_some() => {}
         DType::BF16 if dw.is_some() && dpbf16::kernel_grad_plan(shape, T::DTYPE).is_some() => {}
         DType::F16 => {
             let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, f16>));
-            return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+            return half::backward(context, cast(x), cast(w), grad.cast(), dx, dw, db);
         }
         DType::BF16 => {
             let [dx, dw, db] = [dx, dw, db].map(|part| part.map(cast_mut::<T, bf16>));
-            return half::backward(pool, shape, cast(x), cast(w), grad.cast(), dx, dw, db, scratch);
+            return half::backward(context, cast(x), cast(w), grad.cast(), dx, dw, db);
         }
         _ => {}
     }
-    backward::backward(pool, shape, x, w, grad, dx, dw, db, scratch);
+    backward::backward(context, x, w, grad, dx, dw, db);
 }
 
 #[cfg(test)]

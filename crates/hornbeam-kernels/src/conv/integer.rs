@@ -1,10 +1,9 @@
 //! Integer convolutions: plain loops with wrapping arithmetic.
 
-use super::ConvShape;
+use super::{Context, ConvShape};
 use crate::gemm::integer::{apply_epilogue, Integer};
 use crate::gemm::Epilogue;
-use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::Scratch;
+use crate::pool::SharedMut;
 
 /// Returns `(d, h, w)` of a flat index.
 fn unflatten(index: usize, extent: [usize; 3]) -> [usize; 3] {
@@ -28,15 +27,8 @@ fn input_position(shape: &ConvShape, o: [usize; 3], t: [usize; 3]) -> Option<usi
     Some(flatten(at, shape.input))
 }
 
-pub(super) fn forward<T: Integer>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[T],
-    w: &[T],
-    y: &mut [T],
-    epilogue: Epilogue<T>,
-    _: &mut Scratch,
-) {
+pub(super) fn forward<T: Integer>(context: Context, x: &[T], w: &[T], y: &mut [T], epilogue: Epilogue<T>) {
+    let Context { pool, shape, .. } = context;
     let (outputs, inputs) = (shape.output.iter().product::<usize>(), shape.input.iter().product::<usize>());
     let (group_in, group_out, all) = (shape.group_in(), shape.group_out(), shape.out_channels);
     pool.run_chunks(y, all, &|pixel, y| {
@@ -60,14 +52,8 @@ pub(super) fn forward<T: Integer>(
     });
 }
 
-pub(super) fn input_grad<T: Integer>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    dy: &[T],
-    w: &[T],
-    dx: &mut [T],
-    _: &mut Scratch,
-) {
+pub(super) fn input_grad<T: Integer>(context: Context, dy: &[T], w: &[T], dx: &mut [T]) {
+    let Context { pool, shape, .. } = context;
     let outputs = shape.output.iter().product::<usize>();
     let (group_in, group_out, all) = (shape.group_in(), shape.group_out(), shape.out_channels);
     let image = shape.input.iter().product::<usize>() * shape.in_channels;
@@ -92,14 +78,8 @@ pub(super) fn input_grad<T: Integer>(
     });
 }
 
-pub(super) fn kernel_grad<T: Integer>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[T],
-    dy: &[T],
-    dw: &mut [T],
-    _: &mut Scratch,
-) {
+pub(super) fn kernel_grad<T: Integer>(context: Context, x: &[T], dy: &[T], dw: &mut [T]) {
+    let Context { pool, shape, .. } = context;
     let (outputs, inputs) = (shape.output.iter().product::<usize>(), shape.input.iter().product::<usize>());
     let (group_in, group_out, all) = (shape.group_in(), shape.group_out(), shape.out_channels);
     let dw = SharedMut::new(dw);

@@ -7,7 +7,7 @@
 
 use super::output_grad::{GradRows, OutputGrad, WidenTo};
 use super::patch::{Geometry, Patch};
-use super::{tap_grad, ConvShape};
+use super::{tap_grad, Context, ConvShape};
 use crate::gemm::types::{Kernels, Real, Tile};
 use crate::gemm::{even, pack};
 use crate::pool::{SharedMut, ThreadPool};
@@ -39,15 +39,14 @@ struct KernelGrad<'a, E: Real, G> {
 /// Computes the kernel gradient, and the bias gradient if requested. The output gradient may have a narrower type. `kernels`
 /// multiply what the images hold: numbers, or pairs, of which there is no bias gradient.
 pub(super) fn kernel_grad<E: Real + PoolElement, G: WidenTo<E> + Plain>(
+    context: Context,
     kernels: &'static Kernels<E>,
-    pool: &ThreadPool,
-    shape: &ConvShape,
     x: &[E],
     grad: OutputGrad<G>,
     dw: &mut [E],
     db: Option<&mut [E]>,
-    scratch: &mut Scratch,
 ) {
+    let Context { pool, shape, scratch } = context;
     if shape.output_len() == 0 {
         dw.fill(E::ZERO);
         if let Some(db) = db {

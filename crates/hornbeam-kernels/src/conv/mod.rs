@@ -122,6 +122,14 @@ impl ConvShape {
     }
 }
 
+/// What a pass of a convolution takes besides its tensors.
+#[doc(hidden)]
+pub struct Context<'a> {
+    pub pool: &'a ThreadPool,
+    pub shape: &'a ConvShape,
+    pub scratch: &'a mut Scratch,
+}
+
 /// Algorithm of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -160,54 +168,31 @@ fn cost_model(shape: &ConvShape, dtype: DType) -> Algorithm {
 /// Number for which convolutions are implemented: floats and integers (which wrap).
 pub trait ConvElement: GemmElement + PoolElement<Acc: Plain> {
     #[doc(hidden)]
-    fn forward(
-        pool: &ThreadPool,
-        shape: &ConvShape,
-        x: &[Self],
-        w: &[Self],
-        y: &mut [Self],
-        epilogue: Epilogue<Self>,
-        scratch: &mut Scratch,
-    );
+    fn forward(context: Context, x: &[Self], w: &[Self], y: &mut [Self], epilogue: Epilogue<Self>);
+
     #[doc(hidden)]
-    fn input_grad(
-        pool: &ThreadPool,
-        shape: &ConvShape,
-        dy: &[Self],
-        w: &[Self],
-        dx: &mut [Self],
-        scratch: &mut Scratch,
-    );
+    fn input_grad(context: Context, dy: &[Self], w: &[Self], dx: &mut [Self]);
+
     #[doc(hidden)]
-    fn kernel_grad(
-        pool: &ThreadPool,
-        shape: &ConvShape,
-        x: &[Self],
-        dy: &[Self],
-        dw: &mut [Self],
-        scratch: &mut Scratch,
-    );
+    fn kernel_grad(context: Context, x: &[Self], dy: &[Self], dw: &mut [Self]);
 }
 
-/// Implements the trait by functions of the same names in a module.
 macro_rules! conv_element {
     ($module:ident: $($t:ty)*) => {$(
         impl ConvElement for $t {
-            fn forward(pool: &ThreadPool, shape: &ConvShape, x: &[$t], w: &[$t], y: &mut [$t],
-                       epilogue: Epilogue<$t>, scratch: &mut Scratch) {
-                $module::forward(pool, shape, x, w, y, epilogue, scratch)
+            fn forward(context: Context, x: &[$t], w: &[$t], y: &mut [$t], epilogue: Epilogue<$t>) {
+                $module::forward(context, x, w, y, epilogue)
             }
-            fn input_grad(pool: &ThreadPool, shape: &ConvShape, dy: &[$t], w: &[$t], dx: &mut [$t],
-                          scratch: &mut Scratch) {
-                $module::input_grad(pool, shape, dy, w, dx, scratch)
+            fn input_grad(context: Context, dy: &[$t], w: &[$t], dx: &mut [$t]) {
+                $module::input_grad(context, dy, w, dx)
             }
-            fn kernel_grad(pool: &ThreadPool, shape: &ConvShape, x: &[$t], dy: &[$t], dw: &mut [$t],
-                           scratch: &mut Scratch) {
-                $module::kernel_grad(pool, shape, x, dy, dw, scratch)
+            fn kernel_grad(context: Context, x: &[$t], dy: &[$t], dw: &mut [$t]) {
+                $module::kernel_grad(context, x, dy, dw)
             }
         }
     )*};
 }
+
 conv_element!(real: f32 f64);
 conv_element!(half: f16 bf16);
 conv_element!(integer: i8 i16 i32 i64 u8 u16 u32 u64);
@@ -228,7 +213,7 @@ pub fn conv_forward<T: ConvElement>(
     shape.check(x.len(), w.len(), y.len());
     assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.out_channels), "expected one bias per output channel");
     if !y.is_empty() {
-        T::forward(pool, shape, x, w, y, epilogue, scratch);
+        T::forward(Context { pool, shape, scratch }, x, w, y, epilogue);
     }
 }
 
@@ -277,7 +262,7 @@ pub fn conv_input_grad<T: ConvElement>(
 ) {
     shape.check(dx.len(), w.len(), dy.len());
     if !dx.is_empty() {
-        T::input_grad(pool, shape, dy, w, dx, scratch);
+        T::input_grad(Context { pool, shape, scratch }, dy, w, dx);
     }
 }
 
@@ -296,7 +281,7 @@ pub fn conv_kernel_grad<T: ConvElement>(
 ) {
     shape.check(x.len(), dw.len(), dy.len());
     if !dw.is_empty() {
-        T::kernel_grad(pool, shape, x, dy, dw, scratch);
+        T::kernel_grad(Context { pool, shape, scratch }, x, dy, dw);
     }
 }
 
@@ -329,88 +314,71 @@ mod real {
     use crate::gemm::types::Real;
 
     pub(super) fn forward<E: Real + GemmElement>(
-        pool: &ThreadPool,
-        shape: &ConvShape,
+        context: Context,
         x: &[E],
         w: &[E],
         y: &mut [E],
         epilogue: Epilogue<E>,
-        scratch: &mut Scratch,
     ) {
+        let Context { pool, shape, .. } = context;
         let n = shape.out_channels;
         let product = |rows: usize, inner: usize, x: &[E], y: &mut [E], scratch: &mut Scratch| {
             let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
             gemm(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, scratch);
         };
         match select_algorithm(shape, E::DTYPE) {
-            Algorithm::Product { rows, inner } => product(rows, inner, x, y, scratch),
+            Algorithm::Product { rows, inner } => product(rows, inner, x, y, context.scratch),
             Algorithm::Depthwise => depthwise::forward(pool, shape, x, w, y, epilogue, &Storage::Same),
             Algorithm::Winograd => {
                 let w = winograd::Kernel::Taps(cast(w));
-                winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), cast_epilogue(epilogue), scratch)
+                winograd::forward::<f32>(context, cast(x), w, cast_mut(y), cast_epilogue(epilogue))
             }
             Algorithm::Direct if columns::is_preferred_for_forward(shape) => {
-                columns::forward(pool, shape, x, w, y, epilogue, scratch)
+                columns::forward(context, x, w, y, epilogue)
             }
             Algorithm::Direct if patches::is_preferred(shape) => {
                 let (rows, inner) = (patches::rows(shape), patches::inner(shape));
-                patches::with_matrix(pool, shape, x, |matrix| product(rows, inner, matrix, y, scratch));
+                patches::with_matrix(pool, shape, x, |matrix| product(rows, inner, matrix, y, context.scratch));
             }
-            Algorithm::Direct => direct::forward(pool, shape, x, direct::Kernel::Taps(w), y, epilogue, scratch),
+            Algorithm::Direct => direct::forward(context, x, direct::Kernel::Taps(w), y, epilogue),
         }
     }
 
-    pub(super) fn input_grad<E: Real + GemmElement>(
-        pool: &ThreadPool,
-        shape: &ConvShape,
-        dy: &[E],
-        w: &[E],
-        dx: &mut [E],
-        scratch: &mut Scratch,
-    ) {
+    pub(super) fn input_grad<E: Real + GemmElement>(context: Context, dy: &[E], w: &[E], dx: &mut [E]) {
+        let Context { pool, shape, .. } = context;
         match select_algorithm(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::row_major(rows, n), Mat::transposed(n, n));
-                gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), scratch);
+                gemm(pool, 1, rows, inner, n, dy, am, w, bm, dx, Epilogue::default(), context.scratch);
             }
-            Algorithm::Depthwise => depthwise::input_grad(pool, shape, dy, w, dx, scratch, &Storage::Same),
+            Algorithm::Depthwise => depthwise::input_grad(context, dy, w, dx, &Storage::Same),
             Algorithm::Winograd => {
                 let (grad, dx) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dx)));
-                winograd::backward::<f32>(pool, shape, &[], cast(w), grad, dx, None, None, scratch)
+                winograd::backward::<f32>(context, &[], cast(w), grad, dx, None, None)
             }
-            Algorithm::Direct if columns::is_preferred_for_input_grad(shape) => {
-                columns::input_grad(pool, shape, dy, w, dx, scratch)
-            }
-            Algorithm::Direct => direct::input_grad(E::kernels(), pool, shape, dy, w, dx, scratch),
+            Algorithm::Direct if columns::is_preferred_for_input_grad(shape) => columns::input_grad(context, dy, w, dx),
+            Algorithm::Direct => direct::input_grad(context, E::kernels(), dy, w, dx),
         }
     }
 
-    pub(super) fn kernel_grad<E: Real + GemmElement + PoolElement>(
-        pool: &ThreadPool,
-        shape: &ConvShape,
-        x: &[E],
-        dy: &[E],
-        dw: &mut [E],
-        scratch: &mut Scratch,
-    ) {
+    pub(super) fn kernel_grad<E: Real + GemmElement + PoolElement>(context: Context, x: &[E], dy: &[E], dw: &mut [E]) {
+        let Context { pool, shape, .. } = context;
         match select_algorithm(shape, E::DTYPE) {
             Algorithm::Product { rows, inner } => {
                 let n = shape.out_channels;
                 let (am, bm) = (Mat::transposed(inner, inner), Mat::row_major(rows, n));
-                gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), scratch);
+                gemm(pool, 1, inner, n, rows, x, am, dy, bm, dw, Epilogue::default(), context.scratch);
             }
-            Algorithm::Depthwise => depthwise::kernel_grad(pool, shape, x, dy, dw, scratch, &Storage::Same),
+            Algorithm::Depthwise => depthwise::kernel_grad(context, x, dy, dw, &Storage::Same),
             Algorithm::Winograd => {
                 let (grad, dw) = (OutputGrad::Plain(cast(dy)), Some(cast_mut(dw)));
-                winograd::backward::<f32>(pool, shape, cast(x), &[], grad, None, dw, None, scratch)
+                winograd::backward::<f32>(context, cast(x), &[], grad, None, dw, None)
             }
             Algorithm::Direct if columns::is_preferred_for_kernel_grad(shape) => {
-                columns::kernel_grad(pool, shape, x, dy, dw, scratch)
+                columns::kernel_grad(context, x, dy, dw)
             }
-            Algorithm::Direct => {
-                kernel_grad::kernel_grad(E::kernels(), pool, shape, x, OutputGrad::Plain(dy), dw, None, scratch)
-            }
+            Algorithm::Direct => kernel_grad::kernel_grad(context, E::kernels(), x, OutputGrad::Plain(dy), dw, None),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::output_grad::MASKED;
 use super::{
-    cast, cast_epilogue, cast_mut, conv_forward, select_algorithm, winograd, Algorithm, ConvElement, ConvShape,
+    cast, cast_epilogue, cast_mut, conv_forward, select_algorithm, winograd, Algorithm, Context, ConvElement, ConvShape,
 };
 use crate::dtype::Element;
 use crate::gemm::{Activation, Epilogue};
 use crate::multiversion;
-use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::pool::SharedMut;
+use crate::scratch::with_local;
 use std::ops::Range;
 
 /// Approximate elements of a task.
@@ -25,18 +25,24 @@ pub(super) fn check_pooled<T>(shape: &ConvShape, epilogue: &Epilogue<T>, y: &[T]
 
 /// Computes [`super::conv_pool_forward`] of checked arguments.
 pub(super) fn forward<T: ConvElement>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[T],
     w: &[T],
     epilogue: Epilogue<T>,
     y: &mut [T],
     codes: &mut [u8],
-    scratch: &mut Scratch,
 ) {
+    let Context { pool, shape, scratch } = context;
     if select_algorithm(shape, T::DTYPE) == Algorithm::Winograd {
         let (x, w, y) = (cast(x), winograd::Kernel::Taps(cast(w)), cast_mut(y));
-        return winograd::pool_forward::<f32>(pool, shape, x, w, cast_epilogue(epilogue), y, codes, scratch);
+        return winograd::pool_forward::<f32>(
+            Context { pool, shape, scratch },
+            x,
+            w,
+            cast_epilogue(epilogue),
+            y,
+            codes,
+        );
     }
     with_local(|local| {
         let unpooled = local.take::<T>(shape.output_len());

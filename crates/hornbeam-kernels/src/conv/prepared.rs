@@ -4,8 +4,8 @@ use super::bf16_winograd::{self, Weights};
 use super::pooled::check_pooled;
 use super::winograd::{self, Kernel};
 use super::{
-    cast, cast_epilogue, cast_mut, columns, cost_model, direct, patches, select_algorithm, Algorithm, ConvElement,
-    ConvShape,
+    cast, cast_epilogue, cast_mut, columns, cost_model, direct, patches, select_algorithm, Algorithm, Context,
+    ConvElement, ConvShape,
 };
 use crate::dtype::DType;
 use crate::gemm::{self, Epilogue, FusedEpilogue, Mat};
@@ -112,13 +112,15 @@ pub fn conv_forward_prepared<T: ConvElement>(
     if y.is_empty() {
         return;
     }
+    let context = Context { pool, shape, scratch };
     match form {
         Form::Product { rows, inner, patches } => {
             let (n, am, end) = (shape.out_channels, Mat::row_major(rows, inner), cast_epilogue(epilogue));
             let apply = fused.map(|fused| move |start: usize, part: &mut [f32]| fused.apply(start, cast_mut(part)));
             let fused = apply.as_ref().map(|apply| apply as &dyn FusedEpilogue<f32>);
-            let mut product =
-                |a: &[f32]| gemm::gemm_packed(pool, rows, n, inner, a, am, kernel, cast_mut(y), end, fused, scratch);
+            let mut product = |a: &[f32]| {
+                gemm::gemm_packed(pool, rows, n, inner, a, am, kernel, cast_mut(y), end, fused, context.scratch)
+            };
             if patches {
                 patches::with_matrix(pool, shape, cast(x), product);
             } else {
@@ -127,15 +129,15 @@ pub fn conv_forward_prepared<T: ConvElement>(
         }
         Form::Points => {
             let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
-            winograd::forward::<f32>(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+            winograd::forward::<f32>(context, cast(x), w, cast_mut(y), end);
         }
         Form::RoundedPoints => {
             let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
-            bf16_winograd::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+            bf16_winograd::forward(context, cast(x), w, cast_mut(y), end);
         }
         Form::Panels => {
             let (w, end) = (direct::Kernel::Packed(kernel), cast_epilogue(epilogue));
-            direct::forward(pool, shape, cast(x), w, cast_mut(y), end, scratch);
+            direct::forward(context, cast(x), w, cast_mut(y), end);
         }
     }
 }
@@ -156,14 +158,15 @@ pub fn conv_pool_forward_prepared<T: ConvElement>(
 ) {
     let form = check(shape, x, kernel, &epilogue);
     check_pooled(shape, &epilogue, y, codes);
+    let context = Context { pool, shape, scratch };
     match form {
         Form::RoundedPoints => {
             let (w, end) = (Weights::Prepared(kernel), cast_epilogue(epilogue));
-            bf16_winograd::pool_forward(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
+            bf16_winograd::pool_forward(context, cast(x), w, end, cast_mut(y), codes);
         }
         Form::Points => {
             let (w, end) = (Kernel::Points(kernel), cast_epilogue(epilogue));
-            winograd::pool_forward::<f32>(pool, shape, cast(x), w, end, cast_mut(y), codes, scratch);
+            winograd::pool_forward::<f32>(context, cast(x), w, end, cast_mut(y), codes);
         }
         _ => panic!("kernels of {shape:?} cannot be prepared for pooling"),
     }

@@ -12,12 +12,12 @@ mod storage;
 
 use super::direct::Residue;
 use super::patch::Geometry;
-use super::{cast, cast_epilogue, cast_mut, ConvShape};
+use super::{cast, cast_epilogue, cast_mut, Context, ConvShape};
 use crate::dtype::{DType, Element};
 use crate::gemm::types::{Depthwise, DepthwiseGrad, DepthwiseTile, Real};
 use crate::gemm::{even, Epilogue, FusedEpilogue};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Plain, Scratch};
+use crate::scratch::{with_local, Plain};
 use patches::{Patches, Window};
 
 use std::ptr::null;
@@ -98,14 +98,13 @@ pub(super) fn forward<E: Real, T: Element + Plain>(
 }
 
 pub(super) fn input_grad<E: Real, T: Element + Plain>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     dy: &[T],
     w: &[E],
     dx: &mut [T],
-    scratch: &mut Scratch,
     storage: &Storage<E, T>,
 ) {
+    let Context { pool, shape, scratch } = context;
     let [sd, sh, sw] = shape.strides;
     let (c, group) = (shape.in_channels, shape.group_in());
     for residue in 0..sd * sh * sw {
@@ -263,14 +262,13 @@ fn correlate_patches<E: Real>(
 }
 
 pub(super) fn kernel_grad<E: Real, T: Element + Plain>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[T],
     dy: &[T],
     dw: &mut [E],
-    scratch: &mut Scratch,
     storage: &Storage<E, T>,
 ) {
+    let Context { pool, shape, scratch } = context;
     if dy.is_empty() {
         return dw.fill(E::ZERO);
     }

@@ -11,9 +11,9 @@ use super::stationary;
 use super::traits::{intermediate_len, CarriedRows, Pixel, Points, SecondLayout, Source, Transforms};
 use super::types::BackwardPass;
 use super::{padded_len, Tiling, IN, OUT, POINTS};
-use crate::conv::{ConvShape, OutputGrad};
+use crate::conv::{Context, ConvShape, OutputGrad};
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::with_local;
 use std::ops::Range;
 use std::ptr::null_mut;
 
@@ -59,16 +59,15 @@ struct Block<'a> {
 
 /// Computes the requested gradients like [`crate::conv::conv_backward`].
 pub(crate) fn backward<E: Pixel>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[E],
     w: &[f32],
     grad: OutputGrad<E>,
     dx: Option<&mut [E]>,
     dw: Option<&mut [f32]>,
     db: Option<&mut [f32]>,
-    scratch: &mut Scratch,
 ) {
+    let Context { pool, shape, scratch } = context;
     let panels = Panels::new::<E>([shape.out_channels, shape.in_channels]);
     let (tiling, transforms) = (Tiling::new(shape), E::transforms());
     let gradient_row = shape.out_channels.next_multiple_of(panels.kernels.lanes);

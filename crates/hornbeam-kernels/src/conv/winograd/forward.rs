@@ -6,10 +6,10 @@ use super::stationary;
 use super::traits::{intermediate_len, OutputEpilogue, Pixel, Points, SecondLayout, Sink};
 use super::types::{ForwardPass, Kernel};
 use super::{padded_len, Tiling, POINTS};
-use crate::conv::ConvShape;
+use crate::conv::{Context, ConvShape};
 use crate::gemm::Epilogue;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::with_local;
 use std::ops::Range;
 use std::ptr::null;
 
@@ -34,39 +34,31 @@ pub(crate) fn pack<E: Pixel>(pool: &ThreadPool, shape: &ConvShape, w: &[f32], pa
     panels::<E>(shape).pack(pool, E::transforms(), w, false, packed);
 }
 
-pub(crate) fn forward<E: Pixel>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
-    x: &[E],
-    kernel: Kernel,
-    y: &mut [E],
-    epilogue: Epilogue<f32>,
-    scratch: &mut Scratch,
-) {
+pub(crate) fn forward<E: Pixel>(context: Context, x: &[E], kernel: Kernel, y: &mut [E], epilogue: Epilogue<f32>) {
+    let Context { shape, .. } = context;
     let image = shape.output[1] * shape.output[2] * shape.out_channels;
     let y = SharedMut::new(y);
     let sink = |n: usize| Sink::Full { y: y.as_ptr().wrapping_add(n * image), accumulate: epilogue.accumulate };
-    run(pool, shape, x, kernel, epilogue, &sink, scratch);
+    run(context, x, kernel, epilogue, &sink);
 }
 
 /// Computes like [`crate::conv::conv_pool_forward`].
 pub(crate) fn pool_forward<E: Pixel>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[E],
     kernel: Kernel,
     epilogue: Epilogue<f32>,
     y: &mut [E],
     codes: &mut [u8],
-    scratch: &mut Scratch,
 ) {
+    let Context { shape, .. } = context;
     let image = shape.output[1] / 2 * (shape.output[2] / 2) * shape.out_channels;
     let (y, codes) = (SharedMut::new(y), SharedMut::new(codes));
     let sink = |n: usize| Sink::Pooled {
         y: y.as_ptr().wrapping_add(n * image),
         codes: codes.as_ptr().wrapping_add(n * image),
     };
-    run(pool, shape, x, kernel, epilogue, &sink, scratch);
+    run(context, x, kernel, epilogue, &sink);
 }
 
 /// Points of a block of tiles in scratch memory.
@@ -80,14 +72,13 @@ struct Block<'a> {
 }
 
 fn run<E: Pixel>(
-    pool: &ThreadPool,
-    shape: &ConvShape,
+    context: Context,
     x: &[E],
     kernel: Kernel,
     epilogue: Epilogue<f32>,
     sink: &(dyn Fn(usize) -> Sink<E> + Sync),
-    scratch: &mut Scratch,
 ) {
+    let Context { pool, shape, scratch } = context;
     let (transforms, tiling, panels) = (E::transforms(), Tiling::new(shape), panels::<E>(shape));
     let relu = epilogue.activation.relu();
     let mut pass = ForwardPass { shape, tiling, transforms, panels, x, packed: &[], bias: epilogue.bias, relu, sink };
