@@ -39,36 +39,12 @@ fn rms_scale<T: FloatElement>(x: &[T], epsilon: T::Acc) -> T::Acc {
 
 multiversion! {
     unsafe fn forward[S, T: FloatElement; T::DTYPE.copies()](
-        n: usize,
-        x: &[T],
-        gamma: Option<&[T::Acc]>,
-        beta: Option<&[T::Acc]>,
-        epsilon: f64,
-        y: &mut [T],
+        n: usize, x: &[T], gamma: &[T::Acc], beta: &[T::Acc], epsilon: f64, y: &mut [T],
     ) {
         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
             let (mean, scale) = moments(x, T::Acc::from_f64(epsilon));
-            match (gamma, beta) {
-                (Some(gamma), Some(beta)) => {
-                    for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
-                        *y = T::from_acc((x.to_acc() - mean) * scale * *gamma + *beta);
-                    }
-                }
-                (Some(gamma), None) => {
-                    for ((y, x), gamma) in y.iter_mut().zip(x).zip(gamma) {
-                        *y = T::from_acc((x.to_acc() - mean) * scale * *gamma);
-                    }
-                }
-                (None, Some(beta)) => {
-                    for ((y, x), beta) in y.iter_mut().zip(x).zip(beta) {
-                        *y = T::from_acc((x.to_acc() - mean) * scale + *beta);
-                    }
-                }
-                (None, None) => {
-                    for (y, x) in y.iter_mut().zip(x) {
-                        *y = T::from_acc((x.to_acc() - mean) * scale);
-                    }
-                }
+            for (((y, x), gamma), beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
+                *y = T::from_acc((x.to_acc() - mean) * scale * *gamma + *beta);
             }
         }
     }
@@ -83,13 +59,7 @@ multiversion! {
     }
 
     unsafe fn rms_backward[S, T: FloatElement; T::DTYPE.copies()](
-        n: usize,
-        x: &[T],
-        gamma: &[T::Acc],
-        epsilon: f64,
-        ct: &[T],
-        dx: &mut [T],
-        dgamma: &mut [T::Acc],
+        n: usize, x: &[T], gamma: &[T::Acc], epsilon: f64, ct: &[T], dx: &mut [T], dgamma: &mut [T::Acc],
     ) {
         for ((x, ct), dx) in x.chunks_exact(n).zip(ct.chunks_exact(n)).zip(dx.chunks_exact_mut(n)) {
             let scale = rms_scale(x, T::Acc::from_f64(epsilon));
@@ -104,13 +74,7 @@ multiversion! {
     }
 
     unsafe fn backward[S, T: FloatElement; T::DTYPE.copies()](
-        n: usize,
-        x: &[T],
-        gamma: &[T::Acc],
-        epsilon: f64,
-        ct: &[T],
-        dx: &mut [T],
-        dgamma: &mut [T::Acc],
+        n: usize, x: &[T], gamma: &[T::Acc], epsilon: f64, ct: &[T], dx: &mut [T], dgamma: &mut [T::Acc],
         dbeta: &mut [T::Acc],
     ) {
         let epsilon = T::Acc::from_f64(epsilon);
@@ -210,16 +174,13 @@ pub fn layer_norm<T: FloatElement>(
     rows: usize,
     n: usize,
     x: &[T],
-    gamma: Option<&[T::Acc]>,
-    beta: Option<&[T::Acc]>,
+    gamma: &[T::Acc],
+    beta: &[T::Acc],
     epsilon: f64,
     y: &mut [T],
 ) {
     assert!(x.len() == rows * n && y.len() == rows * n, "an operand does not hold {rows} x {n} elements");
-    assert!(
-        gamma.is_none_or(|g| g.len() == n) && beta.is_none_or(|b| b.len() == n),
-        "a parameter does not have {n} elements"
-    );
+    assert!([gamma.len(), beta.len()] == [n; 2], "a parameter does not have {n} elements");
     if rows * n == 0 {
         return;
     }
@@ -242,7 +203,7 @@ pub fn layer_norm_grad<T: FloatElement>(
     rows: usize,
     n: usize,
     x: &[T],
-    gamma: Option<&[T::Acc]>,
+    gamma: &[T::Acc],
     epsilon: f64,
     ct: &[T],
     dx: &mut [T],
@@ -251,10 +212,10 @@ pub fn layer_norm_grad<T: FloatElement>(
     scratch: &mut Scratch,
 ) {
     assert!([x.len(), ct.len(), dx.len()] == [rows * n; 3], "an operand does not hold {rows} x {n} elements");
-    assert!(gamma.is_none_or(|g| g.len() == n), "gamma does not have {n} elements");
-    assert!(dgamma.len() == n && dbeta.len() == n, "the gradient of a parameter does not have {n} elements");
-    let ones = if gamma.is_none() { vec![T::Acc::ONE; n] } else { vec![] };
-    let gamma = gamma.unwrap_or(&ones);
+    assert!(
+        [gamma.len(), dgamma.len(), dbeta.len()] == [n; 3],
+        "a parameter or its gradient does not have {n} elements"
+    );
     let body = backward::<T>();
     let out = SharedMut::new(dx);
     let blocks = sum_blocks(pool, rows, n, 2 * n, scratch, &|range, sums| {

@@ -179,12 +179,7 @@ multiversion! {
     }
 
     unsafe fn finish_short[S, F: FinishOf; <F::Element as Element>::DTYPE.copies()](
-        finish: &F,
-        first: usize,
-        n: usize,
-        x: &[F::Element],
-        scratch: &mut Scratch,
-        out: &mut [F::Element],
+        finish: &F, first: usize, n: usize, x: &[F::Element], scratch: &mut Scratch, out: &mut [F::Element],
     ) {
         let (e, maxima) = scratch.take2(x.len(), x.len() / n);
         // SAFETY: the kernel is compiled for this machine.
@@ -198,12 +193,7 @@ multiversion! {
     }
 
     unsafe fn finish_long[S, F: FinishOf; <F::Element as Element>::DTYPE.copies()](
-        finish: &F,
-        first: usize,
-        n: usize,
-        x: &[F::Element],
-        scratch: &mut Scratch,
-        out: &mut [F::Element],
+        finish: &F, first: usize, n: usize, x: &[F::Element], scratch: &mut Scratch, out: &mut [F::Element],
     ) {
         let e = scratch.take(if F::LOG { 0 } else { n });
         for (i, (x, out)) in x.chunks_exact(n).zip(out.chunks_exact_mut(finish.width(n))).enumerate() {

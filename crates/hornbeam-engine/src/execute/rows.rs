@@ -44,7 +44,7 @@ fn typed<T: FloatElement>(
         }
         RowKernel::LayerNorm { epsilon } => {
             let epsilon = f64::from_bits(*epsilon);
-            norm::layer_norm(pool, rows, n, read(0), Some(parameter(1)), Some(parameter(2)), epsilon, out)
+            norm::layer_norm(pool, rows, n, read(0), parameter(1), parameter(2), epsilon, out)
         }
         RowKernel::LayerNormVjp { epsilon } => {
             let epsilon = f64::from_bits(*epsilon);
@@ -54,7 +54,7 @@ fn typed<T: FloatElement>(
                 rows,
                 n,
                 read(0),
-                Some(parameter(1)),
+                parameter(1),
                 epsilon,
                 read(3),
                 out,

@@ -80,11 +80,7 @@ impl GroupShape {
 multiversion! {
     /// Computes `y = (x - mean) * factor + beta` for each position.
     unsafe fn apply[S, T: FloatElement; T::DTYPE.copies()](
-        x: &[T],
-        mean: &[T::Acc],
-        factor: &[T::Acc],
-        beta: &[T::Acc],
-        y: &mut [T],
+        x: &[T], mean: &[T::Acc], factor: &[T::Acc], beta: &[T::Acc], y: &mut [T],
     ) {
         let channels = mean.len();
         let (factor, beta) = (&factor[..channels], &beta[..channels]);
@@ -97,11 +93,7 @@ multiversion! {
 
     /// Adds the sums over positions of `ct` and of `ct * (x - mean)` to those of each channel.
     unsafe fn add_sums[S, T: FloatElement; T::DTYPE.copies()](
-        x: &[T],
-        ct: &[T],
-        mean: &[T::Acc],
-        totals: &mut [f64],
-        products: &mut [f64],
+        x: &[T], ct: &[T], mean: &[T::Acc], totals: &mut [f64], products: &mut [f64],
     ) {
         let channels = mean.len();
         let stretch = STRETCH * channels;
@@ -126,12 +118,7 @@ multiversion! {
 
     /// Computes `dx = ct * by_ct - (x - mean) * by_deviation - offset` for each position.
     unsafe fn apply_gradient[S, T: FloatElement; T::DTYPE.copies()](
-        x: &[T],
-        ct: &[T],
-        mean: &[T::Acc],
-        by_ct: &[T::Acc],
-        by_deviation: &[T::Acc],
-        offset: &[T::Acc],
+        x: &[T], ct: &[T], mean: &[T::Acc], by_ct: &[T::Acc], by_deviation: &[T::Acc], offset: &[T::Acc],
         dx: &mut [T],
     ) {
         let channels = mean.len();

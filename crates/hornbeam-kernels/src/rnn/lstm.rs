@@ -21,13 +21,7 @@ multiversion! {
     /// Backpropagates one row of one step: from the gradients of its states to those of its sums and of the previous `c`.
     /// `dh` becomes 0: the previous `h` has no direct contribution.
     unsafe fn backward_step[S, T: Float; T::DTYPE.copies()](
-        gates: &[T],
-        before: &[T],
-        c: &[T],
-        dh: &mut [T],
-        dc: &mut [T],
-        spare: &mut [T],
-        ds: &mut [T],
+        gates: &[T], before: &[T], c: &[T], dh: &mut [T], dc: &mut [T], spare: &mut [T], ds: &mut [T],
     ) {
         let n = c.len();
         let [input, forget, new, output] = split_gates(gates);
