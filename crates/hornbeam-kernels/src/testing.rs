@@ -1,4 +1,6 @@
-//! Reproducible random numbers for tests.
+//! Reproducible random numbers and guarded results for tests.
+
+use proptest::prelude::ProptestConfig;
 
 use crate::dtype::{DType, Element};
 
@@ -56,4 +58,24 @@ pub(crate) fn assert_close<T: Element>(name: &str, got: &[T], want: &[f64], scal
         let error = (got - want).abs();
         assert!(error <= tolerance * (scale + want.abs()), "{name} {dtype} at {i}: {got} for {want}");
     }
+}
+
+/// Configuration of `cases` generated cases, unless `PROPTEST_CASES` is set.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => ProptestConfig { cases, ..config },
+    }
+}
+
+/// Returns an unaligned slice of `n` elements, initially `value`, after `write`, which may not change what is around it.
+pub(crate) fn guarded<T: Element>(n: usize, value: T, write: impl FnOnce(&mut [T])) -> Vec<T> {
+    const GUARD: usize = 17;
+    let mut data = vec![value; n + 2 * GUARD];
+    write(&mut data[GUARD..GUARD + n]);
+    let mut around = data[..GUARD].iter().chain(&data[GUARD + n..]);
+    let bits = |value: &T| value.to_f64().to_bits();
+    assert!(around.all(|other| bits(other) == bits(&value)), "wrote out of bounds");
+    data[GUARD..GUARD + n].to_vec()
 }

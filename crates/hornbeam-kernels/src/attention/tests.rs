@@ -4,7 +4,8 @@ use super::*;
 use crate::dtype::Element;
 use crate::random::fill_bits;
 use crate::simd::on_each_isa;
-use crate::testing::Random;
+use crate::testing::{cases, guarded, Random};
+use proptest::prelude::*;
 
 /// Operands in `f64`: q, k, v, the bias, and the gradient of the output.
 struct Case {
@@ -121,26 +122,48 @@ impl Case {
         let data = self.bias.as_ref().map(|(bias, _)| cast(bias));
         let bias = self.bias.as_ref().zip(data.as_ref()).map(|((_, strides), data)| Bias { data, strides: *strides });
         let rows = self.shape.batch * self.shape.heads * self.shape.queries;
-        let (mut out, mut dbias) = (nan::<K>(dout.len()), nan::<K::Acc>(rows * self.shape.keys));
+        let mut dbias = nan::<K::Acc>(rows * self.shape.keys);
         let (mut row_max, mut row_sum) = (nan::<K::Acc>(rows), nan::<K::Acc>(rows));
         let dropout = self.dropout;
-        let states = (&mut row_max[..], &mut row_sum[..]);
-        let forward =
-            Attention { q: &q, k: &k, v: &v, bias, dropout, out: &mut out, row_max: states.0, row_sum: states.1 };
-        K::attention(&pool, &self.shape, forward);
-        let [mut dq, mut dk, mut dv] = [nan::<K>(q.len()), nan(k.len()), nan(v.len())];
+        let out = guarded(dout.len(), K::from_f64(f64::NAN), |out| {
+            let (q, k, v, row_max, row_sum) = (&q[..], &k[..], &v[..], &mut row_max[..], &mut row_sum[..]);
+            K::attention(&pool, &self.shape, Attention { q, k, v, bias, dropout, out, row_max, row_sum });
+        });
+        let [mut dq, mut dk, mut dv] = [vec![], nan::<K>(k.len()), nan(v.len())];
         let between: Vec<K> = out.iter().map(|out| K::from_f64(between(out.to_f64()))).collect();
         for with_dbias in [false, true] {
             let (out, row_max, row_sum, dout) = (&between[..], &row_max[..], &row_sum[..], &dout[..]);
-            let (dq, dk, dv) = (&mut dq[..], &mut dk[..], &mut dv[..]);
+            let (q, k, v, dk, dv) = (&q[..], &k[..], &v[..], &mut dk[..], &mut dv[..]);
             let dbias = with_dbias.then_some(&mut dbias[..]);
-            let (q, k, v) = (&q[..], &k[..], &v[..]);
-            let backward = AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias };
-            K::attention_grad(&pool, &self.shape, backward);
+            dq = guarded(q.len(), K::from_f64(f64::NAN), |dq| {
+                let backward = AttentionGrad { q, k, v, bias, dropout, out, row_max, row_sum, dout, dq, dk, dv, dbias };
+                K::attention_grad(&pool, &self.shape, backward);
+            });
         }
         let [row_max, row_sum, dbias] = [row_max, row_sum, dbias].map(|x| wide(&x));
         let [out, dq, dk, dv] = [out, dq, dk, dv].map(|x| wide(&x));
         [out, row_max, row_sum, dq, dk, dv, dbias]
+    }
+}
+
+/// Compares results and gradients with the definition, and those of several threads with each other.
+fn check(case: &Case) {
+    let want = case.by_definition();
+    let (wide, narrow) = (case.run::<f64>(1), case.run::<f32>(1));
+    let name = format!("{:?}, dropout: {}", case.shape, case.dropout.is_some());
+    for (i, want) in want.iter().enumerate() {
+        for (j, want) in want.iter().enumerate() {
+            let size = 1.0 + want.abs();
+            let error = (wide[i][j] - want).abs() / size;
+            assert!(error < 1e-13, "{name}: result {i}[{j}] is off by {error} in f64");
+            // Sums of up to 1100 products of weights and numbers below 1.
+            let error = (narrow[i][j] - want).abs() / size;
+            assert!(error < 1e-5, "{name}: result {i}[{j}] is off by {error} in f32");
+        }
+    }
+    for threads in [2, 3, 8] {
+        let bits = |x: &[Vec<f64>; 7]| -> Vec<u64> { x.iter().flatten().map(|v| v.to_bits()).collect() };
+        assert!(bits(&case.run::<f32>(threads)) == bits(&narrow), "{name}: {threads} threads differ");
     }
 }
 
@@ -164,24 +187,25 @@ fn results_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
             let mut case = Case::new(&mut random, extents, strides);
             case.shape.causal = causal;
             case.dropout = rate.map(|rate| Dropout { key: [41, 7], rate });
-            let want = case.by_definition();
-            let (wide, narrow) = (case.run::<f64>(1), case.run::<f32>(1));
-            for (i, want) in want.iter().enumerate() {
-                for (j, want) in want.iter().enumerate() {
-                    let size = 1.0 + want.abs();
-                    let error = (wide[i][j] - want).abs() / size;
-                    assert!(error < 1e-13, "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f64");
-                    // Sums of up to 1100 products of weights and numbers below 1.
-                    let error = (narrow[i][j] - want).abs() / size;
-                    assert!(error < 1e-5, "{extents:?} {causal} {rate:?}: result {i}[{j}] is off by {error} in f32");
-                }
-            }
-            for threads in [2, 3, 8] {
-                let bits = |x: &[Vec<f64>; 7]| -> Vec<u64> { x.iter().flatten().map(|v| v.to_bits()).collect() };
-                assert!(bits(&case.run::<f32>(threads)) == bits(&narrow), "{extents:?}: {threads} threads differ");
-            }
+            check(&case);
         }
     });
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn attention_agrees_with_its_definition(
+        batch in 1usize..3, heads in 1usize..5, queries in 1usize..70, keys in 1usize..90, depth in 1usize..40,
+        width in 1usize..40, biased: bool, causal: bool, dropped in 0u32..3, seed: u64,
+    ) {
+        let extents = [batch, heads, queries, keys, depth, width];
+        let mut case = Case::new(&mut Random::new(seed), extents, biased.then_some([0, 0, keys]));
+        case.shape.causal = causal;
+        case.dropout = (dropped == 0).then_some(Dropout { key: [seed as u32, 5], rate: 0.25 });
+        check(&case);
+    }
 }
 
 #[test]

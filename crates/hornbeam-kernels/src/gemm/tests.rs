@@ -1,7 +1,8 @@
 use super::*;
 use crate::dtype::DType;
 use crate::simd::{on_each_isa, with_isa, Isa};
-use crate::testing::Random;
+use crate::testing::{cases, guarded, Random};
+use proptest::prelude::*;
 
 /// Computes `[batch, m, n]` in f64, and the sums of magnitudes for error bounds.
 fn reference<T: Element>(
@@ -82,10 +83,12 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
     let absolute = if T::DTYPE == DType::F16 { 3e-8 } else { 1e-300 };
     let mut first: Option<Vec<T>> = None;
     for threads in [1, 2, 3] {
-        let mut c = before.clone();
         let pool = ThreadPool::new(threads);
         let mut fused_output = before.clone();
-        gemm(&pool, batch, m, n, k, &a, am, &b, bm, &mut c, epilogue, &mut Scratch::new());
+        let c = guarded(before.len(), T::ONE, |c| {
+            c.copy_from_slice(&before);
+            gemm(&pool, batch, m, n, k, &a, am, &b, bm, c, epilogue, &mut Scratch::new());
+        });
         let calls = std::sync::Mutex::new(vec![0; c.len()]);
         // Each element is passed once, with its index and its final value.
         let fused = |start: usize, part: &mut [T]| {
@@ -159,6 +162,22 @@ fn floats_agree_with_a_plain_loop_on_every_instruction_set() {
             check::<f64>(&mut random, shape, 3e-15);
         }
     });
+}
+
+/// Sides of one, sides about a tile, sides of several blocks.
+fn side() -> impl Strategy<Value = usize> {
+    prop_oneof![1 => Just(1usize), 4 => 1usize..40, 1 => 100usize..300]
+}
+
+proptest! {
+    #![proptest_config(cases(200))]
+
+    #[test]
+    fn products_agree_with_a_plain_loop(
+        batch in 1usize..4, m in side(), n in side(), k in prop_oneof![4 => 0usize..40, 1 => 200usize..600], seed: u64,
+    ) {
+        on_each_isa(|_| check::<f32>(&mut Random::new(seed), [batch, m, n, k], 1e-6));
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use super::*;
 use crate::dtype::{bf16, f16};
 use crate::simd::on_each_isa;
-use crate::testing::{assert_close, tolerance, Random};
+use crate::testing::{assert_close, cases, guarded, tolerance, Random};
+use proptest::prelude::*;
 
 fn close<T: Element>(name: &str, got: &[T], want: &[f64], scale: f64) {
     assert_close(name, got, want, scale, tolerance::<T>(2e-6));
@@ -34,17 +35,17 @@ fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
     let mut before: Option<Vec<u64>> = None;
     for threads in [1, 2, 3] {
         let pool = ThreadPool::new(threads);
-        let mut got: [Vec<T>; 2] = std::array::from_fn(|_| vec![T::ZERO; rows * n]);
-        let mut params: [Vec<T::Acc>; 2] = std::array::from_fn(|_| vec![T::Acc::ONE; n]);
-        let ([gy, gx], [gg, gb]) = (&mut got, &mut params);
-        layer_norm(&pool, rows, n, &x, &gamma, &beta, epsilon, gy);
-        layer_norm_grad(&pool, rows, n, &x, &gamma, epsilon, &ct, gx, gg, gb, &mut Scratch::new());
-        close("layer_norm", gy, &y, 1.0);
-        close("dx", gx, &dx, 32.0);
-        close("dgamma", gg, &dgamma, (rows as f64).sqrt() * 4.0);
-        close("dbeta", gb, &dbeta, (rows as f64).sqrt() * 4.0);
-        let params = params.iter().flatten().map(|v| v.to_f64());
-        let bits = got.iter().flatten().map(|v| v.to_f64()).chain(params).map(f64::to_bits).collect();
+        let [mut gg, mut gb] = [vec![T::Acc::ONE; n], vec![T::Acc::ONE; n]];
+        let gy = guarded(rows * n, T::ZERO, |y| layer_norm(&pool, rows, n, &x, &gamma, &beta, epsilon, y));
+        let gx = guarded(rows * n, T::ZERO, |dx| {
+            layer_norm_grad(&pool, rows, n, &x, &gamma, epsilon, &ct, dx, &mut gg, &mut gb, &mut Scratch::new());
+        });
+        close("layer_norm", &gy, &y, 1.0);
+        close("dx", &gx, &dx, 32.0);
+        close("dgamma", &gg, &dgamma, (rows as f64).sqrt() * 4.0);
+        close("dbeta", &gb, &dbeta, (rows as f64).sqrt() * 4.0);
+        let params = gg.iter().chain(&gb).map(|v| v.to_f64());
+        let bits = gy.iter().chain(&gx).map(|v| v.to_f64()).chain(params).map(f64::to_bits).collect();
         assert!(before.as_ref().is_none_or(|before| *before == bits), "{threads} threads differ: {rows} x {n}");
         before = Some(bits);
     }
@@ -96,6 +97,15 @@ fn floats_agree_with_the_definition_on_every_instruction_set() {
             check::<bf16>(&mut random, rows, n);
         }
     });
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn layers_are_normalized(rows in 0usize..60, n in 1usize..200, seed: u64) {
+        check::<f32>(&mut Random::new(seed), rows, n);
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::*;
 use crate::dtype::Element;
 use crate::simd::on_each_isa;
-use crate::testing::Random;
+use crate::testing::{cases, guarded, Random};
+use proptest::prelude::*;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Kind {
@@ -107,30 +108,39 @@ fn run<T: RnnElement>(case: &Case, from: &Gradients, threads: usize) -> Vec<Vec<
     let [x, w, b, h0, c0]: [Vec<T>; 5] = [&case.x, &case.w, &case.b, &case.h0, &case.c0].map(|v| cast(v));
     let [all, dh_last, dc_last]: [Vec<T>; 3] = [&from.dh, &from.dh_last, &from.dc_last].map(|v| cast(v));
     let mask = case.mask.as_deref();
-    let (mut h, mut c, mut gates) = (nan(states), nan(states), nan(4 * states));
-    let (mut dx, mut ds, mut dh0, mut dc0) = (nan(x.len()), nan(x.len()), nan(rows), nan(rows));
+    let (mut c, mut gates) = (nan(states), nan(4 * states));
+    let (mut ds, mut dh0, mut dc0) = (nan(x.len()), nan(rows), nan(rows));
+    let guarded = |n: usize, write: &mut dyn FnMut(&mut [T])| guarded(n, T::from_f64(f64::NAN), write);
     let (w, h0, c0, dh) = (&w[..], &h0[..], &c0[..], Some(&all[..]));
     if case.kind == Kind::Lstm {
-        let layer = Lstm { x: &x, w, h0, c0, mask, h: &mut h, c: &mut c, gates: Some(&mut gates) };
-        T::lstm(&pool, &shape, layer, &mut scratch);
+        let h = guarded(states, &mut |h| {
+            let layer = Lstm { x: &x, w, h0, c0, mask, h, c: &mut c, gates: Some(&mut gates) };
+            T::lstm(&pool, &shape, layer, &mut scratch);
+        });
         let (mut again, mut cells) = (nan(states), nan(states));
         let layer = Lstm { x: &x, w, h0, c0, mask, h: &mut again, c: &mut cells, gates: None };
         T::lstm(&pool, &shape, layer, &mut scratch);
         assert!(again == h && cells == c, "saving gates changes results");
         let (dh_last, dc_last) = (&dh_last[..], &dc_last[..]);
-        let (dx, dh0, dc0) = (&mut dx[..], &mut dh0[..], &mut dc0[..]);
-        let layer = LstmGrad { w, c0, c: &c, gates: &gates, dh_last, dc_last, dh, mask, dx, dh0, dc0 };
-        T::lstm_grad(&pool, &shape, layer, &mut scratch);
-        return vec![h, c, dx.to_vec(), dh0.to_vec(), dc0.to_vec()];
+        let dx = guarded(x.len(), &mut |dx| {
+            let (dh0, dc0) = (&mut dh0[..], &mut dc0[..]);
+            let layer = LstmGrad { w, c0, c: &c, gates: &gates, dh_last, dc_last, dh, mask, dx, dh0, dc0 };
+            T::lstm_grad(&pool, &shape, layer, &mut scratch);
+        });
+        return vec![h, c, dx, dh0, dc0];
     }
-    let layer = Gru { x: &x, w, b: &b, h0, mask, h: &mut h, gates: Some(&mut gates) };
-    T::gru(&pool, &shape, layer, &mut scratch);
+    let h = guarded(states, &mut |h| {
+        let layer = Gru { x: &x, w, b: &b, h0, mask, h, gates: Some(&mut gates) };
+        T::gru(&pool, &shape, layer, &mut scratch);
+    });
     let mut again = nan(states);
     T::gru(&pool, &shape, Gru { x: &x, w, b: &b, h0, mask, h: &mut again, gates: None }, &mut scratch);
     assert!(again == h, "saving gates changes results");
     let (gates, dh_last) = (&gates[..], &dh_last[..]);
-    let layer = GruGrad { w, h0, h: &h, gates, dh_last, dh, mask, dx: &mut dx, ds: &mut ds, dh0: &mut dh0 };
-    T::gru_grad(&pool, &shape, layer, &mut scratch);
+    let dx = guarded(x.len(), &mut |dx| {
+        let (ds, dh0) = (&mut ds[..], &mut dh0[..]);
+        T::gru_grad(&pool, &shape, GruGrad { w, h0, h: &h, gates, dh_last, dh, mask, dx, ds, dh0 }, &mut scratch);
+    });
     vec![h, dx, ds, dh0]
 }
 
@@ -155,6 +165,22 @@ fn same_bits<T: Element>(a: &[Vec<T>], b: &[Vec<T>]) -> bool {
     a.iter().flatten().zip(b.iter().flatten()).all(|(a, b)| a.to_f64().to_bits() == b.to_f64().to_bits())
 }
 
+/// Compares outputs with the definition, `f32` with `f64`, and results of several threads with each other.
+fn check(case: &Case, from: &Gradients, tolerance: f64) {
+    let (wide, narrow) = (run::<f64>(case, from, 1), run::<f32>(case, from, 1));
+    let name = format!("{:?} {:?} masked={}", case.kind, case.shape, case.mask.is_some());
+    assert!(furthest(&wide[0], &case.by_definition().0) < 1e-13, "{name}");
+    assert!(wide[0].iter().all(|h| h.abs() <= 1.0), "{name}: states exceed 1");
+    for (i, (narrow, wide)) in narrow.iter().zip(&wide).enumerate() {
+        let error = furthest(narrow, wide);
+        assert!(error < tolerance, "{name}: result {i} is off by {error}");
+    }
+    for threads in [2, 3, 8] {
+        assert!(same_bits(&run::<f32>(case, from, threads), &narrow), "{name}, {threads} threads");
+        assert!(same_bits(&run::<f64>(case, from, threads), &wide), "{name}, {threads} threads");
+    }
+}
+
 #[test]
 fn outputs_and_gradients_agree_on_every_instruction_set_and_number_of_threads() {
     on_each_isa(|_| {
@@ -163,26 +189,26 @@ fn outputs_and_gradients_agree_on_every_instruction_set_and_number_of_threads() 
             for extents in [[1, 1, 1], [3, 5, 7], [17, 4, 16], [33, 3, 20], [2, 6, 33], [8, 2, 130]] {
                 for (reverse, masked) in [(false, false), (true, false), (false, true), (true, true)] {
                     let (case, from) = case(&mut random, kind, extents, reverse, masked);
-                    let wide = run::<f64>(&case, &from, 1);
-                    let narrow = run::<f32>(&case, &from, 1);
-                    let case_name = format!("{kind:?} {extents:?} reverse={reverse} masked={masked}");
-                    assert!(furthest(&wide[0], &case.by_definition().0) < 1e-13, "{case_name}");
-                    for (i, (narrow, wide)) in narrow.iter().zip(&wide).enumerate() {
-                        // Sums of a hundred terms about 1, through a few steps.
-                        let error = furthest(narrow, wide);
-                        assert!(error < 2e-5, "{case_name}: result {i} is off by {error}");
-                    }
-                    for threads in [2, 3, 8] {
-                        assert!(
-                            same_bits(&run::<f32>(&case, &from, threads), &narrow),
-                            "{case_name}, {threads} threads"
-                        );
-                        assert!(same_bits(&run::<f64>(&case, &from, threads), &wide), "{case_name}, {threads} threads");
-                    }
+                    // Sums of a hundred terms about 1, through a few steps.
+                    check(&case, &from, 2e-5);
                 }
             }
         }
     });
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn recurrent_layers_agree_with_their_definition(
+        batch in 1usize..20, steps in 1usize..8, units in 1usize..50, reverse: bool, masked: bool, seed: u64,
+    ) {
+        for kind in [Kind::Lstm, Kind::Gru] {
+            let (case, from) = case(&mut Random::new(seed), kind, [batch, steps, units], reverse, masked);
+            check(&case, &from, 5e-5);
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 use super::*;
 use crate::dtype::{bf16, f16};
 use crate::simd::on_each_isa;
-use crate::testing::{assert_close, tolerance, Random};
+use crate::testing::{assert_close, cases, guarded, tolerance, Random};
+use proptest::prelude::*;
 
 struct Want {
     softmax: Vec<f64>,
@@ -38,18 +39,18 @@ fn check<T: FloatElement>(random: &mut Random, rows: usize, n: usize) {
     let mut before: Option<Vec<u64>> = None;
     for threads in [1, 2, 3] {
         let pool = ThreadPool::new(threads);
-        let mut wide: [Vec<T>; 6] = std::array::from_fn(|_| vec![T::ZERO; rows * n]);
-        let mut narrow: [Vec<T>; 2] = std::array::from_fn(|_| vec![T::ZERO; rows]);
-        softmax(&pool, rows, n, &x, &mut wide[0]);
-        log_softmax(&pool, rows, n, &x, &mut wide[1]);
-        softmax_cross_entropy(&pool, rows, n, &x, &targets, &mut narrow[0]);
-        softmax_cross_entropy_grad(&pool, rows, n, &x, &targets, &ct, &mut wide[2]);
-        sparse_softmax_cross_entropy(&pool, rows, n, &x, &labels, &mut narrow[1]);
-        sparse_softmax_cross_entropy_grad(&pool, rows, n, &x, &labels, &ct, &mut wide[3]);
-        let [y, log_y, .., dx, log_dx] = &mut wide;
-        softmax_grad(&pool, rows, n, y, &dense_ct, dx);
-        log_softmax_grad(&pool, rows, n, log_y, &dense_ct, log_dx);
-
+        let full = |write: &dyn Fn(&mut [T])| guarded(rows * n, T::ZERO, write);
+        let y = full(&|y| softmax(&pool, rows, n, &x, y));
+        let log_y = full(&|y| log_softmax(&pool, rows, n, &x, y));
+        let dense = full(&|dx| softmax_cross_entropy_grad(&pool, rows, n, &x, &targets, &ct, dx));
+        let sparse = full(&|dx| sparse_softmax_cross_entropy_grad(&pool, rows, n, &x, &labels, &ct, dx));
+        let dx = full(&|dx| softmax_grad(&pool, rows, n, &y, &dense_ct, dx));
+        let log_dx = full(&|dx| log_softmax_grad(&pool, rows, n, &log_y, &dense_ct, dx));
+        let wide = [y, log_y, dense, sparse, dx, log_dx];
+        let narrow = [
+            guarded(rows, T::ZERO, |loss| softmax_cross_entropy(&pool, rows, n, &x, &targets, loss)),
+            guarded(rows, T::ZERO, |loss| sparse_softmax_cross_entropy(&pool, rows, n, &x, &labels, loss)),
+        ];
         close("softmax", &wide[0], &want.softmax, 0.1);
         close("log_softmax", &wide[1], &want.log_softmax, spread);
         for r in 0..rows {
@@ -91,6 +92,15 @@ fn floats_agree_with_the_definition_on_every_instruction_set() {
             check::<bf16>(&mut random, rows, n);
         }
     });
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    #[test]
+    fn softmax_and_its_losses(rows in 0usize..40, n in 1usize..90, seed: u64) {
+        check::<f32>(&mut Random::new(seed), rows, n);
+    }
 }
 
 #[test]

@@ -1,13 +1,10 @@
-//! Kernels along axes: reductions, cumulative and arg reductions, softmax, cross-entropy and layer normalization.
+//! Kernels along axes: reductions, cumulative and arg reductions.
 
 use crate::{bytes, bytes_mut, cases, flat, floats, guarded, near, on_threads, positions, shape, words};
 use hornbeam_kernels::dtype::{DType, Element};
 use hornbeam_kernels::elementwise::{binary_with, Binary};
 use hornbeam_kernels::index::argsort;
-use hornbeam_kernels::norm::{layer_norm, layer_norm_grad};
 use hornbeam_kernels::reduce::{argmax, argmin, cumulative, reduce, Cumulative, Reduce};
-use hornbeam_kernels::scratch::Scratch;
-use hornbeam_kernels::softmax;
 use proptest::prelude::*;
 
 /// Extents without `axes`.
@@ -168,70 +165,5 @@ proptest! {
                 prop_assert_eq!(Some(low[to]), first(values.iter().min()));
             }
         }
-    }
-
-    #[test]
-    fn softmax_and_its_losses(rows in 0usize..40, n in 1usize..90, seed: u64, scale in 1u32..60) {
-        let x: Vec<f32> = floats(rows * n, seed).iter().map(|x| x * scale as f32).collect();
-        let labels: Vec<i32> = words(rows, seed).iter().map(|w| (*w as usize % n) as i32).collect();
-        let ct = floats(rows, seed ^ 1);
-        let (mut want, mut logs, mut losses, mut gradients) = (vec![], vec![], vec![], vec![]);
-        for (r, row) in x.chunks_exact(n).enumerate() {
-            let row_max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let row_sum: f64 = row.iter().map(|x| f64::from(x - row_max).exp()).sum();
-            let log = |x: &f32| f64::from(*x) - f64::from(row_max) - row_sum.ln();
-            logs.extend(row.iter().map(log));
-            want.extend(row.iter().map(|x| log(x).exp()));
-            losses.push(-log(&row[labels[r] as usize]));
-            let hot = |j: usize| f64::from(u8::from(j == labels[r] as usize));
-            gradients.extend(row.iter().enumerate().map(|(j, x)| (log(x).exp() - hot(j)) * f64::from(ct[r])));
-        }
-        let size = rows * n;
-        near(&on_threads(|pool| guarded(size, 9.0, |y| softmax::softmax(pool, rows, n, &x, y)))?, &want, 1e-5)?;
-        near(&on_threads(|pool| guarded(size, 9.0, |y| softmax::log_softmax(pool, rows, n, &x, y)))?, &logs, 1e-5)?;
-        let loss = on_threads(|pool| guarded(rows, 9.0, |y| {
-            softmax::sparse_softmax_cross_entropy(pool, rows, n, &x, &labels, y)
-        }))?;
-        near(&loss, &losses, 1e-5)?;
-        let gradient = on_threads(|pool| guarded(size, 9.0, |y| {
-            softmax::sparse_softmax_cross_entropy_grad(pool, rows, n, &x, &labels, &ct, y)
-        }))?;
-        near(&gradient, &gradients, 1e-5)?;
-    }
-
-    #[test]
-    fn layers_are_normalized(rows in 0usize..60, n in 1usize..200, seed: u64) {
-        let (x, ct) = (floats(rows * n, seed), floats(rows * n, seed ^ 3));
-        let (gamma, beta) = (floats(n, seed ^ 1), floats(n, seed ^ 2));
-        let epsilon = 1e-3;
-        let (mut want, mut gradients) = (vec![], vec![]);
-        let (mut scales, mut shifts) = (vec![0.0; n], vec![0.0; n]);
-        for (row, ct) in x.chunks_exact(n).zip(ct.chunks_exact(n)) {
-            let mean = |values: &dyn Fn(usize) -> f64| (0..n).map(values).sum::<f64>() / n as f64;
-            let center = mean(&|j| f64::from(row[j]));
-            let variance = mean(&|j| (f64::from(row[j]) - center).powi(2));
-            let s = 1.0 / (variance + epsilon).sqrt();
-            let h = |j: usize| (f64::from(row[j]) - center) * s;
-            let g = |j: usize| f64::from(ct[j]) * f64::from(gamma[j]);
-            let (first, second) = (mean(&g), mean(&|j| g(j) * h(j)));
-            for j in 0..n {
-                want.push(h(j) * f64::from(gamma[j]) + f64::from(beta[j]));
-                gradients.push(s * (g(j) - first - h(j) * second));
-                scales[j] += f64::from(ct[j]) * h(j);
-                shifts[j] += f64::from(ct[j]);
-            }
-        }
-        let got = on_threads(|pool| guarded(rows * n, 9.0, |y| layer_norm(pool, rows, n, &x, &gamma, &beta, epsilon, y)))?;
-        near(&got, &want, 2e-5)?;
-        let [dx, dgamma, dbeta] = on_threads(|pool| {
-            let (mut dgamma, mut dbeta, mut scratch) = (vec![9.0; n], vec![9.0; n], Scratch::new());
-            let dx = guarded(rows * n, 9.0, |dx| {
-                layer_norm_grad(pool, rows, n, &x, &gamma, epsilon, &ct, dx, &mut dgamma, &mut dbeta, &mut scratch)
-            });
-            [dx, dgamma, dbeta]
-        })?;
-        near(&dx, &gradients, 5e-4)?;
-        near(&dgamma, &scales, 5e-4)?;
-        near(&dbeta, &shifts, 5e-4)?;
     }
 }

@@ -1,12 +1,11 @@
 //! Comparison of all families of kernels with plain loops, over generated shapes.
 //!
 //! Results are unaligned between guard elements, and must be bit-identical for any number of threads.
-//! `PROPTEST_CASES=20000 cargo test --release --test properties` runs more cases. Products are in `tests/products.rs`.
+//! `PROPTEST_CASES=20000 cargo test --release` runs more cases, of the generated tests beside the kernels too.
 
 mod axes;
 mod moving;
 mod pointwise;
-mod sequences;
 mod windows;
 
 use std::fmt::Debug;

@@ -1,6 +1,4 @@
-//! Convolutions, forward and backward, and pooling.
-
-use std::ops::Range;
+//! Convolutions, forward and backward.
 
 use crate::{cases, floats, guarded, on_threads};
 use hornbeam_kernels::conv::{
@@ -11,7 +9,6 @@ use hornbeam_kernels::dtype::{bf16, DType};
 use hornbeam_kernels::gemm::{Activation, Epilogue};
 use hornbeam_kernels::scratch::Scratch;
 use hornbeam_kernels::simd::{with_isa, Isa};
-use hornbeam_kernels::window::{max_pool, max_pool_gather, max_pool_scatter, sum_pool, sum_pool_grad, PoolShape};
 use proptest::prelude::*;
 
 /// Extent, window, stride, dilation, and padding before and after, of one axis.
@@ -252,37 +249,6 @@ fn convolve_rounded(shape: &ConvShape, seed: u64) -> Result<(), TestCaseError> {
     check_rounded("pooled", &got[6], &pooled, inputs)
 }
 
-fn pooling() -> impl Strategy<Value = PoolShape> {
-    (1usize..4, axes(), prop_oneof![1usize..6, 30usize..70]).prop_map(|(batch, axes, channels)| {
-        let mut shape =
-            PoolShape { batch, input: [1; 3], output: [1; 3], window: [1; 3], strides: [1; 3], pad: [0; 3], channels };
-        for (a, (extent, window, stride, _, before, after)) in axes.into_iter().enumerate() {
-            let (before, after) = (before.min(window - 1), after.min(window - 1));
-            shape.input[a] = extent;
-            (shape.window[a], shape.strides[a], shape.pad[a]) = (window, stride, before);
-            // A window that starts inside is not empty.
-            let windows = ((extent + before + after).max(window) - window) / stride + 1;
-            shape.output[a] = windows.min((extent + before - 1) / stride + 1);
-        }
-        shape
-    })
-}
-
-/// Indices of x in the window of an element of y, in order.
-fn window(s: &PoolShape, o: usize) -> Vec<usize> {
-    let (pixel, c) = (o / s.channels, o % s.channels);
-    let [d, h, w] = s.output;
-    let at = [pixel / (h * w) % d, pixel / w % h, pixel % w];
-    let range = |a: usize| -> Range<usize> {
-        let start = at[a] * s.strides[a];
-        let end = (start + s.window[a]).saturating_sub(s.pad[a]).min(s.input[a]);
-        start.saturating_sub(s.pad[a]).min(end)..end
-    };
-    let n = pixel / (d * h * w);
-    let index = |[i, j, k]: [usize; 3]| (((n * s.input[0] + i) * s.input[1] + j) * s.input[2] + k) * s.channels + c;
-    range(0).flat_map(|i| range(1).flat_map(move |j| range(2).map(move |k| [i, j, k]))).map(index).collect()
-}
-
 proptest! {
     #![proptest_config(cases(60))]
 
@@ -296,38 +262,5 @@ proptest! {
     #[test]
     fn rounded_convolutions_agree_with_plain_loops(shape in convolution(), seed: u64) {
         convolve_rounded(&shape, seed)?;
-    }
-
-    #[test]
-    fn pooling_agrees_with_plain_loops(shape in pooling(), seed: u64) {
-        // Few distinct values: the first of equal elements counts.
-        let x: Vec<f32> = floats(shape.input_len(), seed).iter().map(|x| (x * 8.0).round()).collect();
-        let (t, dy) = (floats(shape.input_len(), seed ^ 1), floats(shape.output_len(), seed ^ 2));
-        let n = dy.len();
-        let (mut maxima, mut sums, mut gathered) = (vec![], vec![], vec![]);
-        let (mut scattered, mut spread) = (vec![0.0f64; x.len()], vec![0.0f64; x.len()]);
-        for (o, dy) in dy.iter().enumerate() {
-            let window = window(&shape, o);
-            let best = window.iter().copied().reduce(|best, i| if x[i] > x[best] { i } else { best });
-            let best = best.expect("windows are not empty");
-            maxima.push(x[best]);
-            gathered.push(t[best]);
-            sums.push(window.iter().map(|&i| f64::from(x[i])).sum::<f64>());
-            scattered[best] += f64::from(*dy);
-            window.iter().for_each(|&i| spread[i] += f64::from(*dy));
-        }
-        for isa in Isa::available() {
-            with_isa(isa, || {
-                prop_assert_eq!(&on_threads(|pool| guarded(n, 9.0, |y| max_pool(pool, &shape, &x, y)))?, &maxima);
-                let got = on_threads(|pool| guarded(n, 9.0, |y| max_pool_gather(pool, &shape, &x, &t, y)))?;
-                prop_assert_eq!(&got, &gathered);
-                let got = on_threads(|pool| guarded(n, 9.0, |y| sum_pool(pool, &shape, &x, y)))?;
-                crate::near(&got, &sums, 1e-5)?;
-                let got = on_threads(|pool| guarded(x.len(), 9.0, |dx| max_pool_scatter(pool, &shape, &x, &dy, dx)))?;
-                crate::near(&got, &scattered, 1e-5)?;
-                let got = on_threads(|pool| guarded(x.len(), 9.0, |dx| sum_pool_grad(pool, &shape, &dy, dx)))?;
-                crate::near(&got, &spread, 1e-5)
-            })?;
-        }
     }
 }
