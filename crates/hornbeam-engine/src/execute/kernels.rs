@@ -2,7 +2,7 @@
 
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::gemm::{self, FusedEpilogue};
+use hornbeam_kernels::gemm::{self, Form, FusedEpilogue, Product};
 use hornbeam_kernels::index::{self, IndexSpec, Scatter};
 use hornbeam_kernels::movement::{self, Axis};
 use hornbeam_kernels::reduce;
@@ -147,19 +147,15 @@ fn dot(
         return gemm::gemm_packed(context.pool, g.m, g.n, g.k, a, g.a.into(), b, c, end, fused, context.scratch);
     }
     dispatch!(numeric, out.dtype, T => {
-        let end = bias_relu::<T>(memory, bias.then(|| &reads[2]), relu);
-        let (a, b) = (memory.read(&reads[0]), memory.read(&reads[1]));
-        let (pool, a_mat, b_mat, c) = (context.pool, g.a.into(), g.b.into(), memory.write(out));
-        let epilogue = RunningEpilogue::of(instruction, memory);
-        match (context.weights.get(instruction), &epilogue) {
-            (Some(CachedWeight::Finite), None) => {
-                gemm::gemm_finite(pool, g.batch, g.m, g.n, g.k, a, a_mat, b, b_mat, c, end, context.scratch)
-            }
-            _ => {
-                let fused = epilogue.as_ref().map(|epilogue| epilogue as &dyn FusedEpilogue<T>);
-                gemm::gemm_fused(pool, g.batch, g.m, g.n, g.k, a, a_mat, b, b_mat, c, end, fused, context.scratch)
-            }
-        }
+        let running = RunningEpilogue::of(instruction, memory);
+        let fused = running.as_ref().map(|epilogue| epilogue as &dyn FusedEpilogue<T>);
+        let is_finite = matches!(context.weights.get(instruction), Some(CachedWeight::Finite));
+        let &GemmShape { batch, m, n, k, .. } = g;
+        let (a, am, b, bm) = (memory.read(&reads[0]), g.a.into(), memory.read(&reads[1]), g.b.into());
+        let (c, epilogue) = (memory.write(out), bias_relu::<T>(memory, bias.then(|| &reads[2]), relu));
+        let form = if is_finite && fused.is_none() { Form::Finite } else { Form::Plain };
+        let product = Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, form };
+        gemm::gemm_product(context.pool, product, context.scratch)
     }, else unreachable!("dot_general of bool"))
 }
 

@@ -26,7 +26,7 @@ mod tune;
 mod winograd;
 
 use crate::dtype::{bf16, f16, DType};
-use crate::gemm::{gemm, gemm_fused, Epilogue, FusedEpilogue, GemmElement, Mat};
+use crate::gemm::{gemm, gemm_product, Epilogue, Form, FusedEpilogue, GemmElement, Mat, Product};
 use crate::pool::ThreadPool;
 use crate::scratch::{Plain, Scratch};
 use crate::window::PoolElement;
@@ -239,10 +239,11 @@ pub fn conv_forward_fused<T: ConvElement>(
     shape.check(x.len(), w.len(), y.len());
     assert!(can_fuse(shape, T::DTYPE), "nothing can be fused into {shape:?}");
     if shape.is_pointwise() {
-        let (rows, inner, n) =
-            (shape.batch * shape.input.iter().product::<usize>(), shape.in_channels, shape.out_channels);
-        let (am, bm) = (Mat::row_major(rows, inner), Mat::row_major(inner, n));
-        return gemm_fused(pool, 1, rows, n, inner, x, am, w, bm, y, epilogue, Some(fused), scratch);
+        let m = shape.batch * shape.input.iter().product::<usize>();
+        let (k, n, batch, form) = (shape.in_channels, shape.out_channels, 1, Form::Plain);
+        let (am, bm) = (Mat::row_major(m, k), Mat::row_major(k, n));
+        let product = Product { batch, m, n, k, a: x, am, b: w, bm, c: y, epilogue, fused: Some(fused), form };
+        return gemm_product(pool, product, scratch);
     }
     let apply = |start: usize, part: &mut [f32]| fused.apply(start, cast_mut(part));
     depthwise::forward_fused::<f32>(pool, shape, cast(x), cast(w), cast_mut(y), cast_epilogue(epilogue), &apply);

@@ -59,6 +59,21 @@ fn close<T: Element>(name: &str, shape: &ConvShape, got: &[T], want: &[f64], sca
     }
 }
 
+/// Results of all three passes, into memory that holds `dy` and ones.
+pub(super) fn passes<T: ConvElement>(
+    threads: usize,
+    shape: &ConvShape,
+    [x, w, dy]: [&[T]; 3],
+    epilogue: Epilogue<T>,
+) -> [Vec<T>; 3] {
+    let (pool, mut scratch) = (ThreadPool::new(threads), Scratch::new());
+    let (mut y, mut dx, mut dw) = (dy.to_vec(), vec![T::ONE; x.len()], vec![T::ONE; w.len()]);
+    conv_forward(&pool, shape, x, w, &mut y, epilogue, &mut scratch);
+    conv_input_grad(&pool, shape, dy, w, &mut dx, &mut scratch);
+    conv_kernel_grad(&pool, shape, x, dy, &mut dw, &mut scratch);
+    [y, dx, dw]
+}
+
 pub(super) fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tolerance: f64) {
     let x = random.values::<T>(shape.input_len());
     let w = random.values::<T>(shape.kernel_len());
@@ -91,22 +106,13 @@ pub(super) fn check<T: ConvElement>(random: &mut Random, shape: &ConvShape, tole
         scales[0][i] += 2.0;
         *sum = epilogue.activation.of(*sum);
     }
-    let mut before: Option<[Vec<T>; 3]> = None;
-    for threads in [1, 2, 3] {
-        let pool = ThreadPool::new(threads);
-        let mut scratch = Scratch::new();
-        let (mut y, mut dx, mut dw) = (dy.clone(), vec![T::ONE; x.len()], vec![T::ONE; w.len()]);
-        conv_forward(&pool, shape, &x, &w, &mut y, epilogue, &mut scratch);
-        conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
-        conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
-        if before.is_none() {
-            close("forward", shape, &y, &sums[0], &scales[0], tolerance);
-            close("input gradient", shape, &dx, &sums[1], &scales[1], tolerance);
-            close("kernel gradient", shape, &dw, &sums[2], &scales[2], tolerance);
-            before = Some([y, dx, dw]);
-        } else {
-            assert!(before == Some([y, dx, dw]), "{threads} threads differ: {shape:?}");
-        }
+    let results = passes(1, shape, [&x, &w, &dy], epilogue);
+    let names = ["forward", "input gradient", "kernel gradient"];
+    for (name, (got, (want, scale))) in names.iter().zip(results.iter().zip(sums.iter().zip(&scales))) {
+        close(name, shape, got, want, scale, tolerance);
+    }
+    for threads in [2, 3] {
+        assert!(passes(threads, shape, [&x, &w, &dy], epilogue) == results, "{threads} threads differ: {shape:?}");
     }
 }
 
@@ -119,18 +125,8 @@ fn shape(random: &mut Random) -> ConvShape {
     let (group_in, group_out) =
         if depthwise { (1, 1) } else { ([1, 1, 12][random.below(3)] + random.below(9), 1 + random.below(40)) };
     let groups = if depthwise { 2 + random.below(40) } else { groups };
-    let mut shape = ConvShape {
-        batch: 1 + random.below(4),
-        input: [1; 3],
-        output: [1; 3],
-        kernel: [1; 3],
-        strides: [1; 3],
-        dilation: [1; 3],
-        pad: [0; 3],
-        in_channels: groups * group_in,
-        out_channels: groups * group_out,
-        groups,
-    };
+    let channels = [group_in, group_out].map(|n| groups * n);
+    let mut shape = same(1 + random.below(4), 1, 1, 1, channels).in_groups(groups);
     for axis in 3 - spatial..3 {
         shape.input[axis] = 1 + random.below(max_extent);
         shape.kernel[axis] = 1 + random.below(4);
@@ -247,10 +243,10 @@ fn shapes_of_real_networks() {
 }
 
 /// Largest error and root mean square error relative to the root mean square of the exact result.
-fn errors(got: &[f32], want: &[f64]) -> (f64, f64) {
+fn errors<T: Element>(got: &[T], want: &[f64]) -> (f64, f64) {
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>() / want.len() as f64;
     let size = square(&mut want.iter().copied()).sqrt();
-    let differences = || got.iter().zip(want).map(|(g, w)| f64::from(*g) - w);
+    let differences = || got.iter().zip(want).map(|(g, w)| g.to_f64() - w);
     let max_error = differences().map(f64::abs).fold(0.0, f64::max);
     (max_error / size, square(&mut differences()).sqrt() / size)
 }
@@ -270,75 +266,44 @@ fn tiled(channels: usize) -> [ConvShape; 6] {
 }
 
 /// Computes the output and both gradients by definition in `f64`.
-fn by_definition<T: Copy>(shape: &ConvShape, x: &[T], w: &[T], dy: &[T]) -> [Vec<f64>; 3]
-where
-    f64: From<T>,
-{
+fn by_definition<T: Element>(shape: &ConvShape, x: &[T], w: &[T], dy: &[T]) -> [Vec<f64>; 3] {
+    let [x, w, dy] = [x, w, dy].map(wide);
     let mut sums = [vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]];
     products(shape, |i, j, k| {
-        sums[0][k] += f64::from(x[i]) * f64::from(w[j]);
-        sums[1][i] += f64::from(dy[k]) * f64::from(w[j]);
-        sums[2][j] += f64::from(x[i]) * f64::from(dy[k]);
+        sums[0][k] += x[i] * w[j];
+        sums[1][i] += dy[k] * w[j];
+        sums[2][j] += x[i] * dy[k];
     });
     sums
+}
+
+/// Compares Winograd's algorithm with the definition by the largest and the root mean square error.
+fn check_winograd<T: ConvElement>(random: &mut Random, shape: &ConvShape, [largest, typical]: [f64; 2]) {
+    assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
+    let [x, w, dy] = [shape.input_len(), shape.kernel_len(), shape.output_len()].map(|n| random.values::<T>(n));
+    let results = passes(2, shape, [&x, &w, &dy], Epilogue::default());
+    for (got, want) in results.iter().zip(by_definition(shape, &x, &w, &dy)) {
+        let (max_error, rms) = errors(got, &want);
+        assert!(max_error < largest && rms < typical, "{max_error:e} {rms:e} {shape:?}");
+    }
+    for threads in [1, 3] {
+        let other = passes(threads, shape, [&x, &w, &dy], Epilogue::default());
+        assert!(other == results, "{threads} threads differ: {shape:?}");
+    }
 }
 
 #[test]
 fn winograd_is_nearly_as_accurate_as_the_definition() {
     let mut random = Random::new(11);
-    let shapes = tiled(16);
-    on_each_isa(|_| {
-        for shape in &shapes {
-            assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
-            let x = random.values::<f32>(shape.input_len());
-            let w = random.values::<f32>(shape.kernel_len());
-            let dy = random.values::<f32>(shape.output_len());
-            let sums = by_definition(shape, &x, &w, &dy);
-            let pool = ThreadPool::new(2);
-            let mut scratch = Scratch::new();
-            let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
-            conv_forward(&pool, shape, &x, &w, &mut y, Epilogue::default(), &mut scratch);
-            conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
-            conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
-            for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
-                let (max_error, rms) = errors(got, want);
-                assert!(max_error < 1e-5 && rms < 1e-6, "{max_error:e} {rms:e} {shape:?}");
-            }
-        }
-    });
+    on_each_isa(|_| tiled(16).iter().for_each(|shape| check_winograd::<f32>(&mut random, shape, [1e-5, 1e-6])));
 }
-
-/// Root mean square error of products with operands rounded to `bfloat16`.
-const ROUNDED: f64 = 2.4e-3;
 
 #[test]
 fn rounded_points_have_a_few_times_the_error_of_rounded_operands() {
+    // Root mean square error of operands rounded to 8 bits: about 2^-8 / sqrt(3) per pair.
+    const ROUNDED: f64 = 2.4e-3;
     let mut random = Random::new(12);
-    for shape in &tiled(17) {
-        assert_eq!(select_algorithm(shape, DType::F32), Algorithm::Winograd);
-        let x = random.values::<bf16>(shape.input_len());
-        let w = random.values::<bf16>(shape.kernel_len());
-        let dy = random.values::<bf16>(shape.output_len());
-        let sums = by_definition(shape, &x, &w, &dy);
-        let mut before = None;
-        for threads in [1, 2, 3] {
-            let pool = ThreadPool::new(threads);
-            let mut scratch = Scratch::new();
-            let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
-            conv_forward(&pool, shape, &x, &w, &mut y, Epilogue::default(), &mut scratch);
-            conv_input_grad(&pool, shape, &dy, &w, &mut dx, &mut scratch);
-            conv_kernel_grad(&pool, shape, &x, &dy, &mut dw, &mut scratch);
-            for (got, want) in [(&y, &sums[0]), (&dx, &sums[1]), (&dw, &sums[2])] {
-                let got: Vec<f32> = got.iter().map(|v| v.to_f32()).collect();
-                let (max_error, rms) = errors(&got, want);
-                // Operands rounded to 8 bits: about 2^-8 / sqrt(3) per pair.
-                assert!(rms < 6.0 * ROUNDED && max_error < 60.0 * ROUNDED, "{max_error:e} {rms:e} {shape:?}");
-            }
-            let now = [y, dx, dw];
-            assert!(before.is_none_or(|before| before == now), "{threads} threads differ: {shape:?}");
-            before = Some(now);
-        }
-    }
+    tiled(17).iter().for_each(|shape| check_winograd::<bf16>(&mut random, shape, [60.0 * ROUNDED, 6.0 * ROUNDED]));
 }
 
 #[test]
@@ -390,8 +355,7 @@ fn channels_in_pairs_round_once() {
         assert_eq!(dx, other, "{shape:?}");
         let sums = by_definition(&shape, &x, &w, &dy);
         for (got, want) in [(&dx, &sums[1]), (&dw, &sums[2])] {
-            let got: Vec<f32> = got.iter().map(|v| v.to_f32()).collect();
-            let (max_error, _) = errors(&got, want);
+            let (max_error, _) = errors(got, want);
             assert!(max_error < 1.0 / 64.0, "{max_error:e} {shape:?}");
         }
     }
@@ -428,18 +392,7 @@ fn integers_are_exact() {
 
 #[test]
 fn a_packed_kernel_gives_the_same_bits() {
-    let pixels = |size| ConvShape {
-        batch: 2,
-        input: [1, size, size],
-        output: [1, size, size],
-        kernel: [1; 3],
-        strides: [1; 3],
-        dilation: [1; 3],
-        pad: [0; 3],
-        in_channels: 300,
-        out_channels: 50,
-        groups: 1,
-    };
+    let pixels = |size| same(2, size, 1, 1, [300, 50]);
     let dense = ConvShape { output: [1; 3], kernel: [1, 3, 3], ..pixels(3) };
     let (pool, mut scratch, mut random) = (ThreadPool::new(2), Scratch::new(), Random::new(6));
     let few = ConvShape { kernel: [1, 3, 3], pad: [0, 1, 1], in_channels: 20, ..pixels(7) };
@@ -478,19 +431,7 @@ fn a_prepared_kernel_gives_the_same_bits() {
 }
 
 fn check_prepared<T: ConvElement>() {
-    let shape = ConvShape {
-        batch: 1,
-        input: [1, 14, 13],
-        output: [1, 12, 12],
-        kernel: [1, 3, 3],
-        strides: [1; 3],
-        dilation: [1; 3],
-        pad: [0, 0, 1],
-        in_channels: 20,
-        out_channels: 33,
-        groups: 1,
-    };
-    let shape = ConvShape { output: [1, 12, 13], ..shape };
+    let shape = ConvShape { input: [1, 14, 13], output: [1, 12, 13], pad: [0, 0, 1], ..same(1, 14, 3, 1, [20, 33]) };
     let mut random = Random::new(5);
     let (x, w) = (random.values::<T>(shape.input_len()), random.values::<T>(shape.kernel_len()));
     let bias = random.values::<T>(shape.out_channels);
@@ -512,16 +453,10 @@ fn check_prepared<T: ConvElement>() {
 fn a_fused_program_receives_each_result_once() {
     let (mut scratch, mut random) = (Scratch::new(), Random::new(15));
     let square = |kernel: usize, stride: usize, channels: [usize; 2], groups: usize| ConvShape {
-        batch: 2,
         input: [1, 13, 21],
         output: [1, 13usize.div_ceil(stride), 21usize.div_ceil(stride)],
-        kernel: [1, kernel, kernel],
-        strides: [1, stride, stride],
-        dilation: [1; 3],
         pad: [0, kernel / 2, kernel / 2],
-        in_channels: channels[0],
-        out_channels: channels[1],
-        groups,
+        ..same(2, 1, kernel, stride, channels).in_groups(groups)
     };
     let shapes = [
         square(1, 1, [7, 40], 1),

@@ -81,21 +81,11 @@ pub fn autotune(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::valid;
     use super::*;
 
     fn shape() -> ConvShape {
-        ConvShape {
-            batch: 3,
-            input: [1, 10, 11],
-            output: [1, 8, 9],
-            kernel: [1, 3, 3],
-            strides: [1; 3],
-            dilation: [1; 3],
-            pad: [0; 3],
-            in_channels: 16,
-            out_channels: 16,
-            groups: 1,
-        }
+        ConvShape { input: [1, 10, 11], output: [1, 8, 9], ..valid(3, 10, 3, [16, 16]) }
     }
 
     #[test]

@@ -228,58 +228,16 @@ pub fn gemm<T: GemmElement>(
     epilogue: Epilogue<T>,
     scratch: &mut Scratch,
 ) {
-    gemm_fused(pool, batch, m, n, k, a, am, b, bm, c, epilogue, None, scratch);
+    let product = Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused: None, form: Form::Plain };
+    gemm_product(pool, product, scratch);
 }
 
-/// Computes like [`gemm`] with an elementwise program fused into it, block by block. `c` is then scratch memory.
+/// Computes like [`gemm`], with an elementwise program fused into it block by block if there is one; `c` is then scratch
+/// memory. Products of a single row of the form `Finite` skip the rows of `b` whose factor is 0, which are many after a relu.
 ///
 /// # Panics
 /// If a slice is shorter than its matrices.
-pub fn gemm_fused<T: GemmElement>(
-    pool: &ThreadPool,
-    batch: usize,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[T],
-    am: Mat,
-    b: &[T],
-    bm: Mat,
-    c: &mut [T],
-    epilogue: Epilogue<T>,
-    fused: Option<&dyn FusedEpilogue<T>>,
-    scratch: &mut Scratch,
-) {
-    check_and_run(pool, Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused, form: Form::Plain }, scratch);
-}
-
-/// Computes like [`gemm`] for a `b` without infinities and NaN. Products of a single row then skip the rows of `b` whose
-/// factor is 0, which are many after a relu.
-///
-/// # Panics
-/// If a slice is shorter than its matrices.
-pub fn gemm_finite<T: GemmElement>(
-    pool: &ThreadPool,
-    batch: usize,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[T],
-    am: Mat,
-    b: &[T],
-    bm: Mat,
-    c: &mut [T],
-    epilogue: Epilogue<T>,
-    scratch: &mut Scratch,
-) {
-    check_and_run(
-        pool,
-        Product { batch, m, n, k, a, am, b, bm, c, epilogue, fused: None, form: Form::Finite },
-        scratch,
-    );
-}
-
-fn check_and_run<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {
+pub fn gemm_product<T: GemmElement>(pool: &ThreadPool, product: Product<T>, scratch: &mut Scratch) {
     let Product { batch, m, n, k, a, am, b, bm, ref c, ref epilogue, .. } = product;
     assert!(am.fits(batch, m, k, a.len()), "a: {am:?} of {} elements do not hold {batch} x {m} x {k}", a.len());
     assert!(bm.fits(batch, k, n, b.len()), "b: {bm:?} of {} elements do not hold {batch} x {k} x {n}", b.len());

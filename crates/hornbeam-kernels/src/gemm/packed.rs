@@ -24,7 +24,7 @@ pub fn pack(pool: &ThreadPool, n: usize, k: usize, b: &[f32], bm: Mat, to: &mut 
     real::pack_panels(pool, n, k, b, bm, to);
 }
 
-/// Computes `c = activation(a @ b + bias (+ c))` as [`super::gemm_fused`], with identical bits, for a `b` that [`pack`]
+/// Computes `c = activation(a @ b + bias (+ c))` as [`super::gemm_product`], with identical bits, for a `b` that [`pack`]
 /// packed.
 ///
 /// # Panics

@@ -99,8 +99,9 @@ fn check<T: GemmElement>(random: &mut Random, [batch, m, n, k]: [usize; 4], tole
             }
             calls.lock().unwrap()[start..start + part.len()].iter_mut().for_each(|n| *n += 1);
         };
-        let scratch = &mut Scratch::new();
-        gemm_fused(&pool, batch, m, n, k, &a, am, &b, bm, &mut fused_output, epilogue, Some(&fused), scratch);
+        let (fused, form) = (Some(&fused as &dyn FusedEpilogue<T>), Form::Plain);
+        let product = Product { batch, m, n, k, a: &a, am, b: &b, bm, c: &mut fused_output, epilogue, fused, form };
+        gemm_product(&pool, product, &mut Scratch::new());
         assert!(calls.into_inner().unwrap().iter().all(|&n| n == 1));
         for (i, (c, want)) in c.iter().zip(&want).enumerate() {
             let error = (c.to_f64() - want).abs();
@@ -387,7 +388,9 @@ fn zeros_of_a_row_skip_finite_rows_of_the_matrix() {
             let (pool, mut scratch) = (ThreadPool::new(threads), Scratch::new());
             let (mut all, mut some) = (vec![0.0; n], vec![0.0; n]);
             gemm(&pool, 1, 1, n, k, &a, am, &b, bm, &mut all, end, &mut scratch);
-            gemm_finite(&pool, 1, 1, n, k, &a, am, &b, bm, &mut some, end, &mut scratch);
+            let (a, b, c, form) = (&a[..], &b[..], &mut some[..], Form::Finite);
+            let product = Product { batch: 1, m: 1, n, k, a, am, b, bm, c, epilogue: end, fused: None, form };
+            gemm_product(&pool, product, &mut scratch);
             results.extend([all, some]);
         }
         assert!(results.iter().all(|result| *result == results[0]), "{n} x {k}");

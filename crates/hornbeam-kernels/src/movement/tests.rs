@@ -60,17 +60,12 @@ fn transposes() {
             let out: Vec<usize> = perm.iter().map(|&p| shape[p]).collect();
             let mut dst = vec![0; src.len()];
             transpose(pool, size, &src, &shape, &perm, &mut dst);
-            let want = expect(
-                size,
-                &src,
-                &out,
-                |at| {
-                    let mut from = vec![0; at.len()];
-                    perm.iter().zip(at).for_each(|(&p, &i)| from[p] = i);
-                    Some(flat(&from, &shape))
-                },
-                &[],
-            );
+            let source = |at: &[usize]| {
+                let mut from = vec![0; at.len()];
+                perm.iter().zip(at).for_each(|(&p, &i)| from[p] = i);
+                Some(flat(&from, &shape))
+            };
+            let want = expect(size, &src, &out, source, &[]);
             assert!(dst == want, "{shape:?} {perm:?} {size}");
         }
     });
@@ -90,17 +85,11 @@ fn broadcasts() {
             let src = data(size * elements(&shape));
             let mut dst = vec![0; size * elements(&out)];
             broadcast(pool, size, &src, &shape, &out, &dims, &mut dst);
-            let want = expect(
-                size,
-                &src,
-                &out,
-                |at| {
-                    let from: Vec<usize> =
-                        dims.iter().zip(&shape).map(|(&d, &n)| if n == 1 { 0 } else { at[d] }).collect();
-                    Some(flat(&from, &shape))
-                },
-                &[],
-            );
+            let source = |at: &[usize]| {
+                let from: Vec<usize> = dims.iter().zip(&shape).map(|(&d, &n)| if n == 1 { 0 } else { at[d] }).collect();
+                Some(flat(&from, &shape))
+            };
+            let want = expect(size, &src, &out, source, &[]);
             assert!(dst == want, "{shape:?} {out:?} {size}");
         }
     });
@@ -126,17 +115,12 @@ fn slices_and_reversals() {
 
             let mut dst = vec![0; src.len()];
             reverse(pool, size, &src, &shape, &[0], &mut dst);
-            let want = expect(
-                size,
-                &src,
-                &shape,
-                |at| {
-                    let mut from = at.to_vec();
-                    from[0] = shape[0] - 1 - at[0];
-                    Some(flat(&from, &shape))
-                },
-                &[],
-            );
+            let source = |at: &[usize]| {
+                let mut from = at.to_vec();
+                from[0] = shape[0] - 1 - at[0];
+                Some(flat(&from, &shape))
+            };
+            let want = expect(size, &src, &shape, source, &[]);
             assert!(dst == want);
         }
     });
@@ -160,22 +144,17 @@ fn pads() {
             let out = padded_shape(&shape, &low, &high, &interior);
             let mut dst = vec![0; size * elements(&out)];
             pad(pool, size, &src, &shape, &value[..size], &low, &high, &interior, &mut dst);
-            let want = expect(
-                size,
-                &src,
-                &out,
-                |at| {
-                    let from: Option<Vec<usize>> = (0..at.len())
-                        .map(|a| {
-                            let (i, pitch) = (at[a] as isize - low[a], interior[a] as isize + 1);
-                            let inside = i >= 0 && i % pitch == 0 && i / pitch < shape[a] as isize;
-                            inside.then_some((i / pitch) as usize)
-                        })
-                        .collect();
-                    from.map(|from| flat(&from, &shape))
-                },
-                &value[..size],
-            );
+            let source = |at: &[usize]| {
+                let from: Option<Vec<usize>> = (0..at.len())
+                    .map(|a| {
+                        let (i, pitch) = (at[a] as isize - low[a], interior[a] as isize + 1);
+                        let inside = i >= 0 && i % pitch == 0 && i / pitch < shape[a] as isize;
+                        inside.then_some((i / pitch) as usize)
+                    })
+                    .collect();
+                from.map(|from| flat(&from, &shape))
+            };
+            let want = expect(size, &src, &out, source, &value[..size]);
             assert!(dst == want, "{shape:?} {low:?} {high:?} {interior:?}");
         }
     });

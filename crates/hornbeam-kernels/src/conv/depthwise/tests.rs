@@ -1,10 +1,8 @@
-use crate::conv::tests::{check, same};
-use crate::conv::{conv_forward, conv_input_grad, conv_kernel_grad, ConvElement, ConvShape};
+use crate::conv::tests::{check, passes, same};
+use crate::conv::{ConvElement, ConvShape};
 use crate::dtype::half::Half;
 use crate::dtype::{bf16, f16};
 use crate::gemm::{Activation, Epilogue};
-use crate::pool::ThreadPool;
-use crate::scratch::Scratch;
 use crate::simd::{on_each_isa, with_isa, Isa};
 use crate::testing::Random;
 
@@ -43,16 +41,6 @@ fn depthwise_convolutions_agree_with_the_definition() {
     }
 }
 
-/// Results of all three passes.
-fn passes<T: ConvElement>(shape: &ConvShape, x: &[T], w: &[T], dy: &[T], epilogue: Epilogue<T>) -> [Vec<T>; 3] {
-    let (pool, mut scratch) = (ThreadPool::new(2), Scratch::new());
-    let (mut y, mut dx, mut dw) = (dy.to_vec(), vec![T::ONE; x.len()], vec![T::ONE; w.len()]);
-    conv_forward(&pool, shape, x, w, &mut y, epilogue, &mut scratch);
-    conv_input_grad(&pool, shape, dy, w, &mut dx, &mut scratch);
-    conv_kernel_grad(&pool, shape, x, dy, &mut dw, &mut scratch);
-    [y, dx, dw]
-}
-
 fn rows_are_converted_without_loss<T: ConvElement + Half>() {
     let mut random = Random::new(12);
     for shape in shapes() {
@@ -64,8 +52,8 @@ fn rows_are_converted_without_loss<T: ConvElement + Half>() {
         for (accumulate, activation) in [(false, Activation::RELU), (false, Activation::None), (true, limited)] {
             let epilogue = Epilogue { bias: Some(&bias[..]), activation, accumulate };
             let wide = Epilogue { bias: Some(&wide_bias[..]), activation, accumulate };
-            let got = passes::<T>(&shape, &x, &w, &dy, epilogue);
-            let want = passes::<f32>(&shape, &wide_x, &wide_w, &wide_dy, wide);
+            let got = passes::<T>(2, &shape, [&x, &w, &dy], epilogue);
+            let want = passes::<f32>(2, &shape, [&wide_x, &wide_w, &wide_dy], wide);
             for (pass, (got, want)) in got.iter().zip(&want).take(2).enumerate() {
                 let want: Vec<T> = want.iter().map(|v| T::from_acc(*v)).collect();
                 assert!(*got == want, "{} pass {pass} differs from that of floats: {shape:?}", T::DTYPE);
@@ -88,7 +76,7 @@ fn vectors_of_any_width_give_the_same_bits() {
     let mut random = Random::new(13);
     for shape in shapes() {
         let [x, w, dy] = [shape.input_len(), shape.kernel_len(), shape.output_len()].map(|n| random.values::<f32>(n));
-        let results = wide.iter().map(|isa| with_isa(*isa, || passes(&shape, &x, &w, &dy, Epilogue::default())));
+        let results = wide.iter().map(|isa| with_isa(*isa, || passes(2, &shape, [&x, &w, &dy], Epilogue::default())));
         let results: Vec<_> = results.collect();
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{shape:?}");
     }

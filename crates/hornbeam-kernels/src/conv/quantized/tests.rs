@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::conv::conv_forward;
+use crate::conv::tests::same;
 use crate::gemm::Epilogue;
 use crate::simd::{with_isa, Isa};
 
@@ -17,18 +18,8 @@ fn bytes(count: usize, seed: u32, least: i8) -> Vec<i8> {
 fn shape(channels: [usize; 2], groups: usize, kernel: usize, stride: usize, dilation: usize) -> ConvShape {
     let (input, pad) = ([1, 9, 11], [0, kernel / 2, kernel / 2]);
     let output = |axis: usize| (input[axis] + 2 * pad[axis] - (kernel - 1) * dilation - 1) / stride + 1;
-    ConvShape {
-        batch: 2,
-        input,
-        output: [1, output(1), output(2)],
-        kernel: [1, kernel, kernel],
-        strides: [1, stride, stride],
-        dilation: [1, dilation, dilation],
-        pad,
-        in_channels: channels[0],
-        out_channels: channels[1],
-        groups,
-    }
+    let (output, dilation) = ([1, output(1), output(2)], [1, dilation, dilation]);
+    ConvShape { input, output, dilation, pad, groups, ..same(2, 1, kernel, stride, channels) }
 }
 
 /// Without padding, of two images.

@@ -4,8 +4,8 @@ use super::Vector;
 use std::arch::aarch64::*;
 
 macro_rules! neon {
-    ($name:ident, $raw:ty, $element:ty, $lanes:literal, $set1:ident, $load:ident, $store:ident, $fma:ident,
-     $add:ident, $sub:ident, $mul:ident, $max:ident, $min:ident) => {
+    ($name:ident, $raw:ty, $element:ty, $lanes:literal, [$set1:ident $load:ident $store:ident $fma:ident
+     $add:ident $sub:ident $mul:ident $max:ident $min:ident]) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $name(pub(crate) $raw);
 
@@ -50,33 +50,7 @@ macro_rules! neon {
     };
 }
 
-neon!(
-    F32x4,
-    float32x4_t,
-    f32,
-    4,
-    vdupq_n_f32,
-    vld1q_f32,
-    vst1q_f32,
-    vfmaq_f32,
-    vaddq_f32,
-    vsubq_f32,
-    vmulq_f32,
-    vmaxq_f32,
-    vminq_f32
-);
-neon!(
-    F64x2,
-    float64x2_t,
-    f64,
-    2,
-    vdupq_n_f64,
-    vld1q_f64,
-    vst1q_f64,
-    vfmaq_f64,
-    vaddq_f64,
-    vsubq_f64,
-    vmulq_f64,
-    vmaxq_f64,
-    vminq_f64
-);
+neon!(F32x4, float32x4_t, f32, 4,
+    [vdupq_n_f32 vld1q_f32 vst1q_f32 vfmaq_f32 vaddq_f32 vsubq_f32 vmulq_f32 vmaxq_f32 vminq_f32]);
+neon!(F64x2, float64x2_t, f64, 2,
+    [vdupq_n_f64 vld1q_f64 vst1q_f64 vfmaq_f64 vaddq_f64 vsubq_f64 vmulq_f64 vmaxq_f64 vminq_f64]);
