@@ -20,10 +20,7 @@ multiversion! {
     /// `state` holds the row max and the row sum of exponentials. Returns the factor that rescales earlier results. NaN
     /// are skipped by the maximum: they reach the result through the exponentials.
     pub(super) unsafe fn online_softmax[S, T: Float; T::DTYPE.copies()](
-        scores: &mut [T],
-        bias: Option<&[T]>,
-        scale: T,
-        state: &mut [T; 2],
+        scores: &mut [T], bias: Option<&[T]>, scale: T, state: &mut [T; 2],
     ) -> T {
         let [old_max, old_sum] = *state;
         let (block_max, scale) = match bias {
@@ -59,11 +56,7 @@ multiversion! {
 
     /// Widens `rows` rows of `n` elements, `stride` apart, to rows `to_stride` apart.
     pub(super) unsafe fn load_rows[S, K: Operand; K::DTYPE.copies()](
-        from: &[K],
-        stride: usize,
-        extents: [usize; 2],
-        to: &mut [K::Acc],
-        to_stride: usize,
+        from: &[K], stride: usize, extents: [usize; 2], to: &mut [K::Acc], to_stride: usize,
     ) {
         let [rows, n] = extents;
         for row in 0..rows {
@@ -98,12 +91,7 @@ multiversion! {
     ///
     /// `state` holds the row max, the row sum and `delta = dout . out`. `dbias` receives the gradients of the scores.
     pub(super) unsafe fn score_gradients[S, T: Float; T::DTYPE.copies()](
-        weights: &mut [T],
-        bias: Option<&[T]>,
-        scale: T,
-        state: [T; 3],
-        dscores: &mut [T],
-        dbias: Option<&mut [T]>,
+        weights: &mut [T], bias: Option<&[T]>, scale: T, state: [T; 3], dscores: &mut [T], dbias: Option<&mut [T]>,
     ) {
         let [row_max, row_sum, delta] = state;
         let inverse = T::ONE / row_sum;

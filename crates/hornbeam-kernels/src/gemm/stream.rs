@@ -60,11 +60,7 @@ multiversion! {
     /// Widens `k` rows of `n` elements, `row` apart, to panels `[panels][k][width]`, with zeros in the remaining columns. The
     /// source must hold these elements.
     pub(super) unsafe fn widen_panels[S, T: Half; T::DTYPE.copies()](
-        from: *const T,
-        row: isize,
-        extents: [usize; 2],
-        width: usize,
-        to: &mut [f32],
+        from: *const T, row: isize, extents: [usize; 2], width: usize, to: &mut [f32],
     ) {
         // SAFETY: as above.
         unsafe { by_isa!(S, widen_panels_by::<T>(from, row, extents, width, to)) }
