@@ -122,7 +122,7 @@ impl ConvShape {
     }
 }
 
-/// What a pass of a convolution takes besides its tensors.
+/// Threads, shape and memory of a pass of a convolution.
 #[doc(hidden)]
 pub struct Context<'a> {
     pub pool: &'a ThreadPool,
