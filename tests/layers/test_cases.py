@@ -14,23 +14,34 @@ import hornbeam
 from hornbeam import layers, tree
 from hornbeam.core import registry
 from hornbeam.layers import augmentation
-from tests.helpers.layer_cases import CASES, digest, flatten, inputs, label, make, weights
+from tests.helpers.layer_cases import (
+    CASES,
+    OURS,
+    Case,
+    digest,
+    flatten,
+    inputs,
+    label,
+    make,
+    seed_of,
+    weights,
+)
 
 EXPECTED = json.loads((Path(__file__).parent / "layer_expected.json").read_text())
-EVERY = pytest.mark.parametrize("index", range(len(CASES)), ids=label)
+OF_KERAS = pytest.mark.parametrize("case", CASES, ids=label)
+EVERY = pytest.mark.parametrize("case", [*CASES, *OURS], ids=label)
 
 # Keras forgets it in this one config; without it a model would not come back as it was.
 OURS_ALONE = {"SimpleRNN": {"seed"}}
 
 
-def built(index: int) -> tuple[Any, list[Any], dict[str, Any]]:
-    """The layer with the fixed weights, its inputs, and what Keras says of it."""
-    case = CASES[index]
+def built(case: Case) -> tuple[Any, list[Any]]:
+    """The layer with the fixed weights, and its inputs."""
     layer = make(case, layers)
-    values = inputs(case, index)
+    values = inputs(case, seed_of(case))
     layer(*values, **case.call)
     layer.set_weights(weights([w.shape for w in layer.weights]))
-    return layer, values, EXPECTED[index]
+    return layer, values
 
 
 def close(ours: np.ndarray, theirs: list[float]) -> None:
@@ -39,10 +50,11 @@ def close(ours: np.ndarray, theirs: list[float]) -> None:
     np.testing.assert_allclose(digest(ours), theirs, rtol=0, atol=scale)
 
 
-@EVERY
-def test_gives_the_numbers_of_keras(index: int) -> None:
-    layer, values, expected = built(index)
-    outputs = flatten(layer(*values, **CASES[index].call))
+@OF_KERAS
+def test_gives_the_numbers_of_keras(case: Case) -> None:
+    layer, values = built(case)
+    expected = EXPECTED[label(case)]
+    outputs = flatten(layer(*values, **case.call))
     assert [[list(a.shape), a.dtype.name] for a in outputs] == [fact[:2] for fact in expected["outputs"]]
     for ours, (_, _, theirs) in zip(outputs, expected["outputs"], strict=True):
         close(ours, theirs)
@@ -50,36 +62,37 @@ def test_gives_the_numbers_of_keras(index: int) -> None:
         close(after, theirs)
 
 
-@EVERY
-def test_has_the_weights_of_keras(index: int) -> None:
-    layer, _, expected = built(index)
+@OF_KERAS
+def test_has_the_weights_of_keras(case: Case) -> None:
+    layer, _ = built(case)
+    expected = EXPECTED[label(case)]
     assert [[w.name, list(w.shape), w.dtype] for w in layer.weights] == expected["weights"]
     assert all(
         w.path == f"{w.path.rsplit('/', 1)[0]}/{w.name}" and layer.name in w.path for w in layer.weights
     )
 
 
-@EVERY
-def test_config_has_the_keys_of_keras(index: int) -> None:
-    layer, _, expected = built(index)
+@OF_KERAS
+def test_config_has_the_keys_of_keras(case: Case) -> None:
+    layer, _ = built(case)
+    expected = EXPECTED[label(case)]
     assert set(layer.get_config()) - OURS_ALONE.get(type(layer).__name__, set()) == set(expected["config"])
 
 
 @EVERY
-def test_comes_back_from_its_config(index: int) -> None:
-    layer, values, _ = built(index)
+def test_comes_back_from_its_config(case: Case) -> None:
+    layer, values = built(case)
     text = json.dumps(registry.serialize(layer))
     again = registry.deserialize(json.loads(text))
     assert type(again) is type(layer)
     assert json.loads(json.dumps(registry.serialize(again))) == json.loads(text)
-    again(*values, **CASES[index].call)
+    again(*values, **case.call)
     assert [w.shape for w in again.weights] == [w.shape for w in layer.weights]
 
 
 @EVERY
-def test_symbolic_shapes_are_those_of_values(index: int) -> None:
-    case = CASES[index]
-    values = inputs(case, index)
+def test_symbolic_shapes_are_those_of_values(case: Case) -> None:
+    values = inputs(case, seed_of(case))
     symbols = tree.map_structure(
         lambda x: hornbeam.Input(batch_shape=(None, *x.shape[1:]), dtype=x.dtype.name), values
     )
@@ -90,9 +103,8 @@ def test_symbolic_shapes_are_those_of_values(index: int) -> None:
 
 
 @EVERY
-def test_gradients_reach_every_trainable_weight(index: int) -> None:
-    case = CASES[index]
-    layer, values, _ = built(index)
+def test_gradients_reach_every_trainable_weight(case: Case) -> None:
+    layer, values = built(case)
     if not layer.trainable_weights:
         assert all(not w.trainable for w in layer.weights)
         return
@@ -105,8 +117,20 @@ def test_gradients_reach_every_trainable_weight(index: int) -> None:
     assert any(np.abs(np.asarray(gradient)).max() > 0 for gradient in gradients)
 
 
+def test_the_expected_results_are_those_of_the_cases() -> None:
+    assert set(EXPECTED) == {label(case) for case in CASES}, "run: python tools/expected_layers.py"
+    assert len(EXPECTED) == len(CASES), "two cases are the same"
+
+
+def test_layers_that_keras_has_are_compared_with_it() -> None:
+    for case in OURS:
+        assert registry.serialize(make(case, layers))["module"] != "keras.layers", f"{case.make}: into CASES"
+
+
 def test_every_exported_layer_has_a_case() -> None:
-    named = {getattr(layers, name) for case in CASES for name in re.findall(r"\b([A-Z]\w+)\(", case.make)}
+    named = {
+        getattr(layers, name) for case in [*CASES, *OURS] for name in re.findall(r"\b([A-Z]\w+)\(", case.make)
+    }
     elsewhere = {layers.Layer, layers.InputLayer, layers.InputSpec, layers.Wrapper, layers.Lambda}
     elsewhere |= {layers.StringLookup, layers.IntegerLookup, layers.TextVectorization}  # in test_text.py
     elsewhere |= {layers.Hashing, layers.HashedCrossing}
@@ -116,7 +140,8 @@ def test_every_exported_layer_has_a_case() -> None:
     classes = {getattr(layers, name) for name in layers.__all__ if name[0].isupper() and name != "Input"}
     # These have tables of their own.
     elsewhere |= {getattr(layers, name) for name in augmentation.__all__}
-    assert classes - named - elsewhere == set()
+    without = sorted(layer.__name__ for layer in classes - named - elsewhere)
+    assert without == [], "they need a case in tests/helpers/layer_cases.py, in OURS if Keras lacks them"
 
 
 def test_second_names_are_the_same_classes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.helpers.layer_cases import CASES, Case
+from tests.helpers.layer_cases import CASES, OURS, Case
 from tests.helpers.parity.reasons import KERAS_CANNOT_RUN
 
 IMAGES = (2, 8, 8, 3)
@@ -42,7 +42,7 @@ SERVED_ONLY = [
     ),
 ]  # fmt: skip
 
-ALL = [*CASES, *ADDED, *SERVED_ONLY]
+ALL = [*CASES, *ADDED, *SERVED_ONLY, *OURS]
 # Cases with settings of the call are those of test_layers: a file keeps none.
 SERVED = [i for i, case in enumerate(ALL) if not case.call]
 EXCHANGED = [i for i in SERVED if i < len(CASES) + len(ADDED) and not re.match(KERAS_CANNOT_RUN, ALL[i].make)]
