@@ -28,6 +28,12 @@ from tests.helpers.sources import Source, source_of  # noqa: E402
 PACKAGES = ("hornbeam", "hornbeam_compat", "keras_hornbeam")
 OWN_USE, BY_HELPER, BY_FOLDER, BY_IMPORT = 1, 2, 3, 4
 
+# Rules on public names, which `__init__.pyi` lists.
+PUBLIC_NAME_TESTS = (
+    "structure/test_public_docstrings.py", "structure/test_public_types.py", "structure/test_lazy_names.py",
+    "docs/test_reference_pages.py",
+)  # fmt: skip
+
 # Tests in Python of what is built from a crate.
 CRATE_TESTS = {
     "hornbeam-kernels": ("primitives", "engines/test_native_engine.py", "engines/test_determinism.py"),
@@ -210,15 +216,26 @@ def tests_of_crate(tree: Tree, crate: str) -> dict[Path, int]:
     }
 
 
+def tests_of_names(tree: Tree, stub: Path) -> dict[Path, int]:
+    """Return the tests that go through the public names of a package: those that read its `__all__`."""
+    names = f"{stub.parent.name}.__all__"
+    readers = [test for test in tree.tests if any(chain.endswith(names) for chain in source_of(test).chains)]
+    readers.sort(key=lambda test: "parity" in test.parts)  # which take long
+    return dict.fromkeys([*(tree.root / "tests" / name for name in PUBLIC_NAME_TESTS), *readers], OWN_USE)
+
+
 def tests_of_files(tree: Tree, paths: Iterable[Path]) -> dict[Path, int]:
     """Return the test modules that hold any of the files, the closest first."""
     ranks: dict[Path, int] = {}
-    for path in paths:
+    # A list of public names first: what a new name needs is little, and quickly seen.
+    for path in sorted(paths, key=lambda path: path.suffix != ".pyi"):
         parts = path.relative_to(tree.root).parts
         if path.suffix == ".rs" and parts[0] == "crates":
             some = tests_of_crate(tree, parts[1])
         elif path.suffix == ".py" and path.exists():
             some = tests_of(tree, path)
+        elif path.name == "__init__.pyi":
+            some = tests_of_names(tree, path)
         else:
             continue
         for test, rank in some.items():

@@ -43,6 +43,12 @@ def test_a_crate_is_held_by_the_tests_of_what_is_built_from_it(tree: Tree) -> No
     assert all(path.exists() for path in kernels)
 
 
+def test_a_new_public_name_is_held_by_the_rules_on_names(tree: Tree) -> None:
+    files = [ROOT / "src/hornbeam/layers" / name for name in ("core.py", "__init__.pyi")]
+    first = [path.relative_to(TESTS).as_posix() for path in finder.tests_of_files(tree, files)][:10]
+    assert {"layers/test_cases.py", "layers/test_docs.py", "structure/test_public_docstrings.py"} <= {*first}
+
+
 def test_parts_are_the_whole(pytester: pytest.Pytester) -> None:
     pytester.makeconftest((TESTS / "conftest.py").read_text())
     pytester.makepyfile(
