@@ -20,20 +20,20 @@ from hornbeam.layers.network import Network
 
 
 @dataclass(frozen=True)
-class Axis:
+class FieldAxis:
     """One axis of a tensor: each value depends on `size` input positions; neighbors are `jump` apart."""
 
     size: int = 1
     jump: Fraction = Fraction(1)
 
-    def after_window(self, window: int, stride: int, dilation: int) -> Axis:
+    def after_window(self, window: int, stride: int, dilation: int) -> FieldAxis:
         """Return the axis of the output of a layer with windows."""
-        return Axis(self.size + math.ceil((window - 1) * dilation * self.jump), self.jump * stride)
+        return FieldAxis(self.size + math.ceil((window - 1) * dilation * self.jump), self.jump * stride)
 
-    def after_transposed(self, window: int, stride: int) -> Axis:
+    def after_transposed(self, window: int, stride: int) -> FieldAxis:
         """Return the axis of the output of a transposed convolution."""
         reached = -(-window // stride)
-        return Axis(self.size + math.ceil((reached - 1) * self.jump), self.jump / stride)
+        return FieldAxis(self.size + math.ceil((reached - 1) * self.jump), self.jump / stride)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ReceptiveField:
     They are given along `axes`; `everything` is the whole input. Without axes the tensor has no positions.
     """
 
-    axes: tuple[Axis, ...] = ()
+    axes: tuple[FieldAxis, ...] = ()
     everything: bool = False
     known: bool = True
 
@@ -98,7 +98,7 @@ class ReceptiveFields:
 
     def of(self, x: KerasTensor) -> ReceptiveField:
         """Return the field of a tensor; a tensor that no call returned is an input."""
-        return self._known.get(id(x), ReceptiveField((Axis(),) * _axes(x)) if _axes(x) else NO_POSITIONS)
+        return self._known.get(id(x), ReceptiveField((FieldAxis(),) * _axes(x)) if _axes(x) else NO_POSITIONS)
 
     def follow(self, calls: Iterable[SymbolicCall]) -> None:
         """Compute the fields of the outputs of calls."""
@@ -111,7 +111,7 @@ class ReceptiveFields:
     def _after(self, call: SymbolicCall) -> ReceptiveField:
         before = [self.of(x) for x in call.inputs]
         if not before:
-            return ReceptiveField((Axis(),) * _axes(tree.flatten(call.result)[0]))
+            return ReceptiveField((FieldAxis(),) * _axes(tree.flatten(call.result)[0]))
         inner = _calls_inside(call.callee)
         if inner is not None:
             return self._through(call, *inner)
@@ -158,7 +158,7 @@ def after(operation: object, before: Sequence[ReceptiveField], call: SymbolicCal
         return UNKNOWN
     if merged == NO_POSITIONS:  # and so has the output, except for an embedding of sequences
         embeds = isinstance(operation, layers.Embedding)
-        return ReceptiveField((Axis(),) * _axes(call.result)) if embeds else NO_POSITIONS
+        return ReceptiveField((FieldAxis(),) * _axes(call.result)) if embeds else NO_POSITIONS
     if isinstance(operation, (*_WINDOWS, *_TRANSPOSED, *_UPSAMPLING)):
         return ReceptiveField(_window_axes(operation, merged.axes))
     return merged if _is_pointwise(operation) else UNKNOWN
@@ -170,11 +170,11 @@ def _is_pointwise(operation: object) -> bool:
     return isinstance(operation, _POINTWISE)
 
 
-def _window_axes(operation: Any, axes: Sequence[Axis]) -> tuple[Axis, ...]:
+def _window_axes(operation: Any, axes: Sequence[FieldAxis]) -> tuple[FieldAxis, ...]:
     """Return the axes of the output of a layer with windows, of a transposed one, or of upsampling."""
     if isinstance(operation, _UPSAMPLING):
         factors = operation.size if isinstance(operation.size, (tuple, list)) else (operation.size,)
-        return tuple(Axis(a.size, a.jump / factor) for a, factor in zip(axes, factors, strict=True))
+        return tuple(FieldAxis(a.size, a.jump / factor) for a, factor in zip(axes, factors, strict=True))
     windows = operation.kernel_size if hasattr(operation, "kernel_size") else operation.pool_size
     strides = operation.strides or windows
     if isinstance(operation, _TRANSPOSED):
@@ -197,4 +197,4 @@ def _merged(fields: Sequence[ReceptiveField]) -> ReceptiveField | None:
     if len({len(f.axes) for f in placed}) > 1:
         return None
     columns = zip(*(f.axes for f in placed), strict=True)
-    return ReceptiveField(tuple(Axis(max(a.size for a in c), max(a.jump for a in c)) for c in columns))
+    return ReceptiveField(tuple(FieldAxis(max(a.size for a in c), max(a.jump for a in c)) for c in columns))

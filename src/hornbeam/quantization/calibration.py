@@ -20,7 +20,7 @@ from hornbeam.layers.quantization.quantizable import is_quantizable
 from hornbeam.layers.weights import flatten_layers
 from hornbeam.models import Functional, Model, Sequential, clone_model
 from hornbeam.quantization.scales import input_scales
-from hornbeam.quantization.selection import FORMS, Selection, folded_weights, select
+from hornbeam.quantization.selection import FORMS, LayerSelection, folded_weights, select
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.sources import make_data
 from hornbeam.training.steps import host_part, training_state
@@ -196,7 +196,7 @@ def _batches(model: Any, data: Any, batch_size: int | None) -> Iterator[Any]:
 
 
 def _converted(
-    model: Model, selection: Selection, scales: Mapping[Layer, float]
+    model: Model, selection: LayerSelection, scales: Mapping[Layer, float]
 ) -> tuple[Model, dict[str, str]]:
     """Return the model with quantized layers, and what became of each layer."""
     copies: list[tuple[Layer, Any]] = []

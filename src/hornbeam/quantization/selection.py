@@ -27,7 +27,7 @@ _DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 
 
 @dataclass
-class Selection:
+class LayerSelection:
     """Form that each layer of a model gets.
 
     targets: layers that are quantized, each with the batch normalization that is folded into it, or None.
@@ -43,9 +43,9 @@ class Selection:
         return {norm for norm in self.targets.values() if norm is not None}
 
 
-def select(model: Model) -> Selection:
+def select(model: Model) -> LayerSelection:
     """Decide for each layer of a functional or sequential model, also of those inside."""
-    selection = Selection()
+    selection = LayerSelection()
     folds = {first: second for first, second in _neighbours(model) if _folds(first, second)}
     for layer in _layers(model):
         reason = _obstacle(layer)

@@ -25,7 +25,7 @@ Array = np.ndarray
 __all__ = ["COLLECTIVES", "all_gather", "all_reduce", "process_group", "reduce_scatter", "shard"]
 
 
-class Group(Protocol):
+class RankGroup(Protocol):
     """The ranks of a mesh, as seen by the rank of this thread."""
 
     def index(self, axis: str) -> int:
@@ -37,10 +37,10 @@ class Group(Protocol):
         ...
 
 
-_process_group: ContextVar[Group | None] = context_variable("process group", None)
+_process_group: ContextVar[RankGroup | None] = context_variable("process group", None)
 
 
-def process_group(group: Group) -> override[Group | None]:
+def process_group(group: RankGroup) -> override[RankGroup | None]:
     """Let references of collectives use `group` inside."""
     return override(_process_group, group)
 
@@ -55,8 +55,8 @@ class SingleRank:
         return [array]
 
 
-def _group(axis: str, size: int) -> Group:
-    group: Group = _process_group.get() or SingleRank()
+def _group(axis: str, size: int) -> RankGroup:
+    group: RankGroup = _process_group.get() or SingleRank()
     if size != 1 and isinstance(group, SingleRank):
         raise RuntimeError(
             f"a collective of {size} ranks along {axis!r} runs in a thread without a process group"

@@ -24,7 +24,7 @@ from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import SIZE
 from hornbeam.layers.onnx_graph.structure import is_graph, unpack_array
-from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, Operator
+from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, OnnxOperator
 
 # Limits on the elements of a known result and of all known results; others are computed when the model runs.
 MAX_KNOWN, MAX_ALL_KNOWN = 1 << 14, 1 << 22
@@ -91,7 +91,7 @@ class GraphRunner:
             values.update((name, x) for name, x in zip(node["outputs"], results, strict=False) if name)
         return [plain(values[name]) for name in outputs]
 
-    def _apply(self, operator: Operator, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
+    def _apply(self, operator: OnnxOperator, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
         """Compute the results of one node."""
         is_known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
         if is_known and not any(map(is_graph, call.attributes.values())):

@@ -27,7 +27,7 @@ LAST = "last"  # first input and first output have channels last
 
 
 @dataclass(frozen=True)
-class Operator:
+class OnnxOperator:
     """A row of the table.
 
     `compute(call, *inputs)` takes tensors, arrays whose values are known (mostly of shapes) and None for
@@ -49,7 +49,7 @@ class Operator:
         return tuple(results) if isinstance(results, (tuple, list)) else (results,)
 
 
-OPERATORS: dict[str, Operator] = {}
+OPERATORS: dict[str, OnnxOperator] = {}
 
 
 def operator(
@@ -63,7 +63,7 @@ def operator(
 
     def add(compute: F) -> F:
         for alias in name.split():
-            OPERATORS[alias] = Operator(compute, layout, weights, through, tensors)
+            OPERATORS[alias] = OnnxOperator(compute, layout, weights, through, tensors)
         return compute
 
     return add
