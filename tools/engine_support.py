@@ -95,6 +95,8 @@ def read(text: str) -> Cells:
 def updated(before: Cells) -> Cells:
     """Return the cells: recomputed for installed engines, unchanged for the others."""
     here = {name: get_engine(name) for name in installed()}
+    if silent := [name for name, engine in here.items() if not hasattr(engine, "instructions")]:
+        raise SystemExit(f"no column without instructions(), which a TableEngine has: {', '.join(silent)}")
     table: Cells = {}
     for name in SHOWN:
         table[name] = {}
