@@ -15,8 +15,8 @@ from hornbeam.ir.types import ShapeError
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, TensorLayer
 from hornbeam.layers.options import LayerOptions, RegularizedLayerOptions
-from hornbeam.layers.quantization.formats import WeightLayout
-from hornbeam.layers.quantization.products import ProductLayer
+from hornbeam.layers.products import ProductLayer
+from hornbeam.quantizers.formats import WeightLayout
 
 if TYPE_CHECKING:
     from hornbeam.quantizers import QuantizationConfig

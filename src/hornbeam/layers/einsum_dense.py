@@ -14,8 +14,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Unpack
 from hornbeam.ir.types import ShapeError
 from hornbeam.layers.options import RegularizedLayerOptions
-from hornbeam.layers.quantization.formats import WeightLayout
-from hornbeam.layers.quantization.products import ProductLayer
+from hornbeam.layers.products import ProductLayer
+from hornbeam.quantizers.formats import WeightLayout
 
 if TYPE_CHECKING:
     from hornbeam.quantizers import QuantizationConfig

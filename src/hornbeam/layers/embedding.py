@@ -13,8 +13,8 @@ from hornbeam.core.registry import exported, serialize
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, TensorLike
 from hornbeam.layers.low_rank import MainWeight
-from hornbeam.layers.quantization.formats import WeightLayout
-from hornbeam.layers.quantization.quantizable import QuantizableLayer
+from hornbeam.layers.quantizable import QuantizableLayer
+from hornbeam.quantizers.formats import WeightLayout
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 if TYPE_CHECKING:

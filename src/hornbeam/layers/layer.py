@@ -48,7 +48,7 @@ from hornbeam.layers.keras_names import KerasNames
 from hornbeam.layers.masking import attach_masks, record_masks
 from hornbeam.layers.output_specs import declared_spec, inferred_spec, output_shape
 from hornbeam.layers.ownership import note_new_layer, run_call, warn_if_unowned
-from hornbeam.layers.quantization.methods import QuantizationMethods, checked_quantize
+from hornbeam.layers.quantization import QuantizationMethods, checked_quantize
 from hornbeam.layers.remat import rematerialized, wants_remat
 from hornbeam.layers.shapes import BuildShapes, shapes_from_json, symbolic_tensors
 from hornbeam.layers.stateless import pair_values

@@ -227,7 +227,7 @@ class Model(SavingMethods, TrainingMethods):
         Example:
             >>> model.quantize("int8", filters="^block")  # doctest: +SKIP
         """
-        from hornbeam.models.quantization import quantize_model
+        from hornbeam.layers.quantize_model import quantize_model
         from hornbeam.quantizers.configs import resolve_config
 
         resolved = resolve_config(mode, config)

@@ -16,7 +16,7 @@ from hornbeam._internal.typing import Tree
 from hornbeam.evaluation.comparison import CANNOT_TELL, Comparison, compare
 from hornbeam.evaluation.display import EvaluationReport, Table
 from hornbeam.layers import Layer
-from hornbeam.layers.quantization.quantizable import is_quantizable
+from hornbeam.layers.quantizable import is_quantizable
 from hornbeam.layers.weights import flatten_layers
 from hornbeam.models import Functional, Model, Sequential, clone_model
 from hornbeam.quantization.scales import input_scales

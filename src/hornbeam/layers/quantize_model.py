@@ -16,7 +16,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.layers import Layer
 from hornbeam.layers.context import layer_call_hook
 from hornbeam.layers.network import Network
-from hornbeam.layers.quantization.products import ProductLayer
+from hornbeam.layers.products import ProductLayer
 from hornbeam.layers.tracking import sublayers
 from hornbeam.layers.weights import flatten_layers, own_weights
 from hornbeam.quantizers.awq import awq

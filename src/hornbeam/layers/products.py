@@ -13,14 +13,14 @@ from hornbeam.core.grad import vjp
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.layers.low_rank import MainWeight
-from hornbeam.layers.quantization.formats import Int8
-from hornbeam.layers.quantization.quantizable import QuantizableLayer
+from hornbeam.layers.quantizable import QuantizableLayer
 from hornbeam.quantizers.float8 import (
     FORMATS,
     compute_float8_amax_history,
     compute_float8_scale,
     quantize_and_dequantize,
 )
+from hornbeam.quantizers.formats import Int8
 
 
 class ProductLayer(QuantizableLayer):

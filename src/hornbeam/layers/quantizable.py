@@ -13,9 +13,9 @@ from hornbeam.core.variable import Variable, eager_scope
 from hornbeam.dtype_policies import AWQDTypePolicy, GPTQDTypePolicy, Int4DTypePolicy
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.low_rank import LowRankLayer
-from hornbeam.layers.quantization.formats import Grouped, Int4, Int8, WeightLayout
 from hornbeam.layers.tracking import Tracked
 from hornbeam.quantizers.configs import CalibratedConfig, Int4QuantizationConfig, QuantizationConfig
+from hornbeam.quantizers.formats import Grouped, Int4, Int8, WeightLayout
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 # Modes in which the float weight is replaced as soon as the layer is quantized.

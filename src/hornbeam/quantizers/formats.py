@@ -8,19 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.quantizers.absmax import abs_max_quantize_grouped_with_zero_point
 from hornbeam.quantizers.affine import dequantize_groups
+from hornbeam.quantizers.configs import QuantizationConfig
 from hornbeam.quantizers.packing import pack_int4, unpack_int4
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
-
-if TYPE_CHECKING:
-    from hornbeam.layers.layer import Layer
-    from hornbeam.quantizers.configs import QuantizationConfig
 
 
 def _squeezed(scale: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -60,10 +57,17 @@ class WeightLayout:
     from_stored: Callable[[Tensor, tuple[int, ...]], Tensor] = _unsqueezed
 
 
+class WeightOwner(Protocol):
+    """Owner of the variables of a format: a layer, whose attributes they become."""
+
+    def add_weight(self, *args: object, trainable: bool = True, name: str | None = None) -> Variable:
+        """See `Layer.add_weight`."""
+
+
 class Format:
     """Variables that hold one quantized weight of a layer."""
 
-    def __init__(self, layer: Layer, layout: WeightLayout) -> None:
+    def __init__(self, layer: WeightOwner, layout: WeightLayout) -> None:
         self.layer, self.layout = layer, layout
 
     def _add(
@@ -98,7 +102,7 @@ class Format:
 class Int8(Format):
     """Integers of 8 bits, and a scale for each output."""
 
-    def __init__(self, layer: Layer, layout: WeightLayout, config: QuantizationConfig | None) -> None:
+    def __init__(self, layer: WeightOwner, layout: WeightLayout, config: QuantizationConfig | None) -> None:
         super().__init__(layer, layout)
         own = None if config is None else config.weight_quantizer
         self.quantizer: Any = own or AbsMaxQuantizer(axis=layout.reduced)
@@ -127,7 +131,7 @@ class Int4(Format):
 
     def __init__(
         self,
-        layer: Layer,
+        layer: WeightOwner,
         layout: WeightLayout,
         config: QuantizationConfig | None,
         block_size: int | None,
@@ -198,7 +202,13 @@ class Grouped(Format):
     """
 
     def __init__(
-        self, layer: Layer, layout: WeightLayout, mode: str, weight_bits: int, group_size: int, zero_name: str
+        self,
+        layer: WeightOwner,
+        layout: WeightLayout,
+        mode: str,
+        weight_bits: int,
+        group_size: int,
+        zero_name: str,
     ) -> None:
         super().__init__(layer, layout)
         rows, columns = layout.matrix

@@ -1,1 +1,0 @@
-"""Quantized weights of layers: a layer declares its weights, formats store and read them."""
