@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from hornbeam import ops, tree
+from hornbeam import tree
 from hornbeam._internal.formatting import brief
 from hornbeam._internal.warn import warn_user
 from hornbeam.core.convert import as_tensor
@@ -19,9 +19,10 @@ from hornbeam.layers.network import Network
 from hornbeam.layers.products import ProductLayer
 from hornbeam.layers.tracking import sublayers
 from hornbeam.layers.weights import flatten_layers, own_weights
-from hornbeam.quantizers.awq import awq
+from hornbeam.quantizers.awq import LargestInputs
 from hornbeam.quantizers.configs import AWQConfig, CalibratedConfig, GPTQConfig, QuantizationConfig
-from hornbeam.quantizers.gptq import Rounded, gptq
+from hornbeam.quantizers.gptq import Hessian
+from hornbeam.quantizers.token_windows import token_windows
 
 Filters: TypeAlias = str | Sequence[str] | Callable[[Layer], bool] | None
 
@@ -68,33 +69,6 @@ def _passes(layer: Layer, filters: Filters) -> bool:
 # -- GPTQ and AWQ --------------------------------------------------------------------------------------------
 
 
-class _Hessian:
-    """2 / n * sum of x x^T over the inputs x of a layer."""
-
-    def __init__(self, size: int) -> None:
-        self.total, self.count = np.zeros((size, size)), 0
-
-    def add(self, rows: np.ndarray) -> None:
-        self.total += np.asarray(rows.T @ rows, "float64")
-        self.count += len(rows)
-
-    def rounded(self, matrix: np.ndarray, config: Any) -> Rounded:
-        return gptq(matrix, 2 / max(self.count, 1) * self.total, config)
-
-
-class _Largest:
-    """Largest absolute value of each input of a layer."""
-
-    def __init__(self, size: int) -> None:
-        self.values = np.zeros(size, "float32")
-
-    def add(self, rows: np.ndarray) -> None:
-        self.values = np.maximum(self.values, np.abs(rows).max(0))
-
-    def rounded(self, matrix: np.ndarray, config: Any) -> Rounded:
-        return awq(matrix, self.values, config)
-
-
 def _calibrate(model: Network, config: CalibratedConfig, filters: Filters) -> None:
     assert isinstance(config, (GPTQConfig, AWQConfig))
     structure = config.quantization_layer_structure or model.get_quantization_layer_structure(config.mode)
@@ -129,7 +103,7 @@ def _statistics(
     block: Layer, layers: list[ProductLayer], batches: list[Any], config: CalibratedConfig
 ) -> dict[ProductLayer, Any]:
     """Run a block on all batches and collect what the mode needs to know of the inputs of its layers."""
-    kind = _Hessian if isinstance(config, GPTQConfig) else _Largest
+    kind = Hessian if isinstance(config, GPTQConfig) else LargestInputs
     result = {layer: kind(layer._layouts(layer._main_variable.shape)[0].matrix[0]) for layer in layers}
 
     def observe(layer: Layer, run: Any) -> Any:
@@ -153,42 +127,3 @@ def _quantize_layer(layer: ProductLayer, statistics: Any, config: CalibratedConf
 
 def _first(outputs: Any) -> Tensor:
     return as_tensor(tree.flatten(outputs)[0])
-
-
-def token_windows(config: CalibratedConfig) -> np.ndarray:
-    """Cut sequences from the data of a config at even distances.
-
-    Args:
-        config: Its `dataset` has texts, which its `tokenizer` converts, or arrays of token ids.
-
-    Returns:
-        Array (num_samples, sequence_length) of int32.
-
-    Raises:
-        ValueError: If there are no data, or no tokenizer for texts.
-        TypeError: If the dataset is none.
-    """
-    name, dataset = type(config).__name__, config.dataset
-    if dataset is None:
-        raise ValueError(f"{name} has no dataset: {config.mode} looks at texts or token ids of the task")
-    if not isinstance(dataset, Iterable) or isinstance(dataset, (str, bytes)):
-        raise TypeError(f"{name}: dataset must be an iterable of texts or token ids, got {brief(dataset)}")
-    pieces = [_tokens(item, config) for item in dataset]
-    tokens = np.concatenate(pieces) if pieces else np.zeros(0, "int32")
-    if not tokens.size:
-        raise ValueError(f"{name}: the dataset is empty")
-    length, count = config.sequence_length, config.num_samples
-    if tokens.size < length * count:
-        tokens = np.tile(tokens, -(-length * count // tokens.size))
-    last = tokens.size - length
-    starts = np.arange(count) * max(1, (last + 1) // count) % (last + 1)
-    return tokens[starts[:, None] + np.arange(length)]
-
-
-def _tokens(item: Any, config: CalibratedConfig) -> np.ndarray:
-    if not isinstance(item, (str, bytes)):
-        return np.asarray(item).reshape(-1).astype("int32")
-    if config.tokenizer is None:
-        raise ValueError(f"{type(config).__name__}: texts need a tokenizer with a method tokenize(text)")
-    tokenize = getattr(config.tokenizer, "tokenize", config.tokenizer)
-    return np.asarray(ops.convert_to_numpy(tokenize(item))).reshape(-1).astype("int32")

@@ -11,7 +11,6 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.ir.types import ShapeError, is_float
-from hornbeam.quantizers.affine import affine_parameters
 
 EPSILON = 1e-7
 
@@ -93,9 +92,10 @@ def abs_max_quantize_grouped_with_zero_point(
     rows, columns = x.shape
     padding = -rows % block_size
     blocks = ops.reshape(ops.pad(x, ((0, padding), (0, 0))), (-1, block_size, columns))
-    scale, zero = affine_parameters(
-        ops.min(blocks, axis=1), ops.max(blocks, axis=1), value_range, epsilon=epsilon
-    )
+    low, high = ops.min(blocks, axis=1), ops.max(blocks, axis=1)
+    smallest, largest = value_range
+    scale = (high - low + epsilon) / (largest - smallest)
+    zero = ops.clip(ops.round(-low / scale) + smallest, smallest, largest)
     scale = ops.cast(scale, x.dtype)
     integers = ops.round(blocks / ops.expand_dims(scale, 1)) + ops.expand_dims(zero, 1)
     integers = ops.reshape(ops.clip(integers, *value_range), (rows + padding, columns))[:rows]

@@ -61,3 +61,18 @@ def awq(matrix: Array, largest_inputs: Array, config: AWQConfig) -> Rounded:
             best, least = rounded, loss
     assert best is not None
     return best
+
+
+class LargestInputs:
+    """Largest absolute value of each input of a layer."""
+
+    def __init__(self, size: int) -> None:
+        self.values = np.zeros(size, "float32")
+
+    def add(self, rows: Array) -> None:
+        """Take the inputs of a batch, (rows, inputs)."""
+        self.values = np.maximum(self.values, np.abs(rows).max(0))
+
+    def rounded(self, matrix: Array, config: AWQConfig) -> Rounded:
+        """Quantize the weights (outputs, inputs) of the layer."""
+        return awq(matrix, self.values, config)

@@ -12,20 +12,33 @@ from typing import Any, Protocol
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable
 from hornbeam.quantizers.absmax import abs_max_quantize_grouped_with_zero_point
-from hornbeam.quantizers.affine import dequantize_groups
 from hornbeam.quantizers.configs import QuantizationConfig
 from hornbeam.quantizers.packing import pack_int4, unpack_int4
 from hornbeam.quantizers.quantizer import AbsMaxQuantizer
 
 
-def _squeezed(scale: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return ops.squeeze(scale, axis=axes)
+def dequantize_groups(
+    integers: TensorLike, scale: Tensor, zero: Tensor, groups: Tensor, axis: int = -1
+) -> Tensor:
+    """Return `(q - zero) * scale`, where row or column `i` has the parameters of group `groups[i]`.
 
+    Args:
+        integers: Matrix of integers.
+        scale: Scales of the groups along `axis`.
+        zero: Zero points, of the shape of `scale`.
+        groups: Vector of the group of each position along `axis`, in any dtype.
+        axis: Axis along which positions belong to groups.
 
-def _unsqueezed(scale: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return ops.expand_dims(scale, axis=axes)
+    Returns:
+        Tensor of the dtype of `scale`.
+    """
+    index = ops.cast(groups, "int32")
+    scales = ops.take(scale, index, axis=axis)
+    zeros = ops.cast(ops.take(zero, index, axis=axis), scales.dtype)
+    return (ops.cast(integers, scales.dtype) - zeros) * scales
 
 
 @dataclass(frozen=True)
@@ -53,8 +66,8 @@ class WeightLayout:
     scale_shape: tuple[int, ...]
     group_axis: int = 0
     packed_axis: int = 1
-    to_stored: Callable[[Tensor, tuple[int, ...]], Tensor] = _squeezed
-    from_stored: Callable[[Tensor, tuple[int, ...]], Tensor] = _unsqueezed
+    to_stored: Callable[[Tensor, tuple[int, ...]], Tensor] = ops.squeeze
+    from_stored: Callable[[Tensor, tuple[int, ...]], Tensor] = ops.expand_dims
 
 
 class WeightOwner(Protocol):
@@ -64,7 +77,7 @@ class WeightOwner(Protocol):
         """See `Layer.add_weight`."""
 
 
-class Format:
+class WeightFormat:
     """Variables that hold one quantized weight of a layer."""
 
     def __init__(self, layer: WeightOwner, layout: WeightLayout) -> None:
@@ -99,7 +112,7 @@ class Format:
             variable.assign(value)
 
 
-class Int8(Format):
+class Int8(WeightFormat):
     """Integers of 8 bits, and a scale for each output."""
 
     def __init__(self, layer: WeightOwner, layout: WeightLayout, config: QuantizationConfig | None) -> None:
@@ -126,7 +139,7 @@ class Int8(Format):
         return ops.cast(ops.take(self.get(), indices, axis=0), scale.dtype) / ops.expand_dims(scale, -1)
 
 
-class Int4(Format):
+class Int4(WeightFormat):
     """Pairs of integers of 4 bits, with a scale for each output, or scale and zero point for each group."""
 
     def __init__(
@@ -194,7 +207,7 @@ class Int4(Format):
         return dequantize_groups(integers, scale, zero, self.layer.g_idx)  # type: ignore[attr-defined]
 
 
-class Grouped(Format):
+class Grouped(WeightFormat):
     """Unsigned integers with a scale and a zero point for each output and group of inputs: GPTQ and AWQ.
 
     The transposed matrix is stored, (columns, rows), in pairs of 4 bits if a weight has so many. Until data

@@ -120,3 +120,19 @@ def gptq(matrix: Array, hessian: Array, config: GPTQConfig) -> Rounded:
     back = np.argsort(order)
     groups = (np.arange(inputs) // size).astype("float32")
     return Rounded(integers[:, back], np.hstack(scales), np.hstack(zeros), groups[back])
+
+
+class Hessian:
+    """2 / n * sum of x x^T over the inputs x of a layer."""
+
+    def __init__(self, size: int) -> None:
+        self.total, self.count = np.zeros((size, size)), 0
+
+    def add(self, rows: Array) -> None:
+        """Take the inputs of a batch, (rows, inputs)."""
+        self.total += np.asarray(rows.T @ rows, "float64")
+        self.count += len(rows)
+
+    def rounded(self, matrix: Array, config: GPTQConfig) -> Rounded:
+        """Quantize the weights (outputs, inputs) of the layer."""
+        return gptq(matrix, 2 / max(self.count, 1) * self.total, config)
