@@ -7,6 +7,7 @@ import pytest
 
 from hornbeam import constraints, regularizers
 from hornbeam.core import registry
+from hornbeam.errors import ArgumentTypeError
 from hornbeam.ir.types import ShapeError
 
 W = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32) * 2
@@ -40,6 +41,18 @@ def test_constraints() -> None:
     np.testing.assert_allclose(np.linalg.norm(np.asarray(constraints.UnitNorm(1)(W)), axis=1), 1, rtol=1e-5)
     got = np.linalg.norm(np.asarray(constraints.MinMaxNorm(2.5, 3.0, 0.5)(W)), axis=0)
     np.testing.assert_allclose(got, (np.clip(norms, 2.5, 3.0) + norms) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["MaxNorm", "UnitNorm", "MinMaxNorm"])
+def test_constraints_check_their_axis(name: str) -> None:
+    constraint = getattr(constraints, name)
+    with pytest.raises(ArgumentTypeError, match=f"{name}: axis must be an integer axis"):
+        constraint(axis="rows")
+    for wrong in (2, -3, [0, 2]):
+        with pytest.raises(ShapeError, match=rf"{name}: axis -?\d is out of range for a tensor with 2 axes"):
+            constraint(axis=wrong)(W)
+    for valid in (None, -2, [0, 1]):
+        assert constraint(axis=valid)(W).shape == (4, 3)
 
 
 def test_a_plain_constraint_allows_all() -> None:

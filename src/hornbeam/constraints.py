@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from hornbeam import ops
 from hornbeam._internal.lazy_imports import explain_missing
-from hornbeam._internal.typing import Axis, Config
+from hornbeam._internal.typing import Config
 from hornbeam._internal.validation import check_axes, check_number
 from hornbeam.config import epsilon
 from hornbeam.core import registry
@@ -15,6 +15,7 @@ from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import ConstraintLike, TensorLike
+from hornbeam.ops._common import many_axes
 
 # fmt: off
 __all__ = [
@@ -45,8 +46,9 @@ class Constraint(Configurable):
         return w
 
 
-def _norms(w: TensorLike, axis: Axis) -> Tensor:
-    return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
+def _norms(constraint: MaxNorm | UnitNorm | MinMaxNorm, w: TensorLike) -> Tensor:
+    axes = many_axes(constraint.axis, ops.ndim(w), type(constraint).__name__)
+    return ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
 
 
 @exported(_MODULE, "max_norm")
@@ -66,10 +68,10 @@ class MaxNorm(Constraint):
 
     def __init__(self, max_value: float = 2, axis: int | Sequence[int] | None = 0) -> None:
         self.max_value = check_number("max_value", max_value, 0)
-        self.axis = check_axes("axis", axis)
+        self.axis = check_axes("axis", axis, where="MaxNorm")
 
     def __call__(self, w: TensorLike) -> Tensor:
-        norms = _norms(w, self.axis)
+        norms = _norms(self, w)
         return ops.multiply(w, ops.clip(norms, 0, self.max_value) / (epsilon() + norms))
 
 
@@ -101,10 +103,10 @@ class UnitNorm(Constraint):
     """
 
     def __init__(self, axis: int | Sequence[int] | None = 0) -> None:
-        self.axis = axis
+        self.axis = check_axes("axis", axis, where="UnitNorm")
 
     def __call__(self, w: TensorLike) -> Tensor:
-        return ops.divide(w, epsilon() + _norms(w, self.axis))
+        return ops.divide(w, epsilon() + _norms(self, w))
 
 
 @exported(_MODULE, "min_max_norm")
@@ -134,10 +136,10 @@ class MinMaxNorm(Constraint):
         self.min_value = min_value
         self.max_value = max_value
         self.rate = rate
-        self.axis = axis
+        self.axis = check_axes("axis", axis, where="MinMaxNorm")
 
     def __call__(self, w: TensorLike) -> Tensor:
-        norms = _norms(w, self.axis)
+        norms = _norms(self, w)
         target = self.rate * ops.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
         return ops.multiply(w, target / (epsilon() + norms))
 

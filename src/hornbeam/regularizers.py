@@ -9,6 +9,7 @@ from typing import Any, overload
 from hornbeam import ops
 from hornbeam._internal.lazy_imports import explain_missing
 from hornbeam._internal.typing import Config
+from hornbeam._internal.validation import check_choice
 from hornbeam.core import registry
 from hornbeam.core.configurable import Configurable
 from hornbeam.core.registry import exported
@@ -148,9 +149,7 @@ class OrthogonalRegularizer(Regularizer):
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         self.factor = _factor("factor", factor)
-        if mode not in ("rows", "columns"):
-            raise ValueError(f'mode must be "rows" or "columns", got {mode!r}')
-        self.mode = mode
+        self.mode = check_choice("mode", mode, ("rows", "columns"))
 
     def __call__(self, x: TensorLike) -> Tensor:
         x = ops.convert_to_tensor(x)
@@ -159,8 +158,7 @@ class OrthogonalRegularizer(Regularizer):
         vectors = ops.normalize(x if self.mode == "rows" else ops.transpose(x), axis=1)
         size = vectors.shape[0]
         cosines = ops.matmul(vectors, ops.transpose(vectors)) * (1.0 - ops.eye(size, dtype=vectors.dtype))
-        pairs = size * (size - 1) / 2
-        return self.factor * 0.5 * ops.sum(ops.abs(cosines)) / max(pairs, 1.0)
+        return self.factor * 0.5 * ops.sum(ops.abs(cosines)) / max(size * (size - 1) / 2, 1.0)
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
