@@ -9,7 +9,9 @@ from typing import SupportsInt
 import numpy as np
 
 from hornbeam import Tensor, ops
-from hornbeam.extensions.tensors import as_tensor
+from hornbeam.errors import ShapeError
+from hornbeam.extensions.tensors import as_tensor, sparse
+from hornbeam.extensions.tracing import current_level
 from hornbeam_compat.tensorflow.nn import (
     in_top_k,
     l2_normalize,
@@ -173,10 +175,42 @@ def confusion_matrix(
 
 def bincount(
     arr: TensorLike, weights: TensorLike | None = None, minlength: int | None = None,
-    maxlength: object = None, dtype: object = "int32", **kwargs: object,
+    maxlength: int | None = None, dtype: DTypeLike = "int32", name: str | None = None,
+    axis: int | None = None, binary_output: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Count the occurrences of each integer."""
-    return ops.bincount(arr, weights=weights, minlength=minlength or 0)
+    """Count the occurrences of each integer, or sum their weights.
+
+    Args:
+        arr: Integers that are not negative: a matrix with `axis=-1`.
+        weights: Tensor of the shape of `arr` that is summed instead of counting.
+        minlength: Least length of the result.
+        maxlength: Largest length of the result: integers from it on are skipped.
+        dtype: Dtype of counts. Sums have that of the weights.
+        name: Ignored.
+        axis: None or 0 for all integers, -1 for those of each row.
+        binary_output: Return 1 for an integer that occurs, not how often.
+    """
+    if axis not in (None, 0, -1):
+        raise ValueError(f"tf.math.bincount: axis must be 0 or -1, got {axis}")
+    if binary_output and weights is not None:
+        raise ValueError("tf.math.bincount takes weights or binary_output=True, not both")
+    if isinstance(arr, sparse.SparseTensor):
+        raise TypeError("tf.math.bincount takes no sparse tensors here: pass arr.values for their counts")
+    integers, least = as_tensor(arr), minlength or 0
+    if axis != -1:
+        integers = integers.reshape(-1)
+        weights = None if weights is None else ops.reshape(weights, -1)
+    if not current_level() and (np.asarray(integers) < 0).any():
+        raise ShapeError("tf.math.bincount takes integers that are not negative")
+    if current_level() and maxlength is not None and least < maxlength:
+        raise ShapeError(
+            "tf.math.bincount: inside a compiled function the length must be known: pass minlength=maxlength"
+        )
+    if maxlength is not None:
+        integers = ops.minimum(integers, maxlength)  # long results cost memory
+    counts = ops.bincount(integers, weights, least)[..., :maxlength]
+    counts = counts > 0 if binary_output else counts
+    return counts if weights is not None else ops.cast(counts, dtype)
 
 
 def polyval(coeffs: Tensors, x: TensorLike, name: str | None = None) -> Tensor:

@@ -260,10 +260,11 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
 # Functions of whole tensors, which would mix the rows if they were applied to the values.
 _NOT_ELEMENTWISE = frozenset(
     [
-        "argmax", "argmin", "argsort", "broadcast_to", "clip_by_norm", "cumprod", "cumsum", "einsum",
-        "gather_nd", "l2_normalize", "log_softmax", "matmul", "moments", "norm", "pad", "repeat", "reshape",
-        "roll", "scatter_nd", "slice", "sort", "split", "squeeze", "tensordot", "top_k", "transpose",
-        "unique", "unique_with_counts", "unstack",
+        "argmax", "argmin", "argsort", "bincount", "broadcast_to", "clip_by_norm", "confusion_matrix",
+        "count_nonzero", "cumprod", "cumsum", "einsum", "gather_nd", "in_top_k", "l2_normalize",
+        "log_softmax", "matmul", "moments", "norm", "pad", "repeat", "reshape", "roll", "scatter_nd", "slice",
+        "sort", "split", "squeeze", "tensordot", "top_k", "transpose", "unique", "unique_with_counts",
+        "unstack", "zero_fraction",
     ]
 )  # fmt: skip
 # Functions that see the ragged tensor itself.

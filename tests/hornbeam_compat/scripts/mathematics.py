@@ -38,6 +38,35 @@ same(tf.cumsum([1, 2, 3], exclusive=True), [0, 1, 3])
 same(tf.cumsum([1, 2, 3], reverse=True), [6, 5, 3])
 same(tf.math.count_nonzero([[0, 1], [2, 3]], axis=1), [1, 2])
 same(tf.math.confusion_matrix([0, 1, 1], [0, 0, 1]), [[1, 0], [1, 1]])
+values, weights = [1, 1, 2, 3, 2, 4, 4, 5], [1.0, 5.0, 0.0, 1.0, 0.0, 5.0, 4.0, 5.0]
+same(tf.math.bincount(values), [0, 2, 2, 1, 2, 1])
+same(tf.math.bincount(values, minlength=8), [0, 2, 2, 1, 2, 1, 0, 0])
+same(tf.math.bincount(values, maxlength=3), [0, 2, 2])
+same(tf.math.bincount(values, minlength=8, maxlength=7), [0, 2, 2, 1, 2, 1, 0])
+same(tf.math.bincount(values, maxlength=9), [0, 2, 2, 1, 2, 1])
+same(tf.math.bincount(values, weights), [0, 6, 0, 1, 9, 5])
+same(tf.math.bincount(values, weights, maxlength=2), [0, 6])
+same(tf.math.bincount(values, binary_output=True), [0, 1, 1, 1, 1, 1])
+assert tf.math.bincount(values).dtype == tf.int32
+assert tf.math.bincount(values, dtype=tf.int64).dtype == tf.int64
+assert tf.math.bincount(values, weights, dtype=tf.int64).dtype == tf.float32
+matrix = [[1, 2, 3, 0], [0, 0, 1, 2]]
+same(tf.math.bincount(matrix), [3, 2, 2, 1])
+same(tf.math.bincount(matrix, axis=0), [3, 2, 2, 1])
+same(tf.math.bincount(matrix, axis=-1), [[1, 1, 1, 1], [2, 1, 1, 0]])
+same(tf.math.bincount(matrix, axis=-1, binary_output=True, maxlength=3), [[1, 1, 1], [1, 1, 1]])
+counted = tf.function(lambda x: tf.math.bincount(x, minlength=4, maxlength=4))
+same(counted(tf.constant([0, 1, 5, 1])), [1, 2, 0, 0])
+for arguments in [
+    {"arr": values, "axis": 1},
+    {"arr": values, "weights": weights, "binary_output": True},
+    {"arr": [1, -1]},
+]:
+    try:
+        tf.math.bincount(**arguments)
+        raise AssertionError(arguments)
+    except (ValueError, tf.errors.InvalidArgumentError):
+        pass
 same(tf.math.unsorted_segment_sum([1.0, 2.0, 3.0], [1, 0, 1], 2), [2, 4])
 same(tf.math.unsorted_segment_mean([[1.0], [2.0], [5.0]], [1, 1, 0], 3), [[5], [1.5], [0]])
 same(tf.math.segment_sum([1.0, 2.0, 3.0], [0, 0, 1]), [3, 3])
