@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, SupportsInt
+from typing import Any, SupportsInt
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from hornbeam.extensions.data import Composite
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow, RaggedTensorSpec
+from hornbeam_compat.tensorflow.sparse import SparseTensor
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text, to_bytes
 from hornbeam_compat.tensorflow.typing import (
     RaggedLike,
@@ -23,9 +24,6 @@ from hornbeam_compat.tensorflow.typing import (
     Tensors,
     TextOrTensor,
 )
-
-if TYPE_CHECKING:
-    from hornbeam_compat.tensorflow.sparse import SparseTensor
 
 
 class RaggedTensor(Composite):
@@ -135,8 +133,14 @@ class RaggedTensor(Composite):
         cls, st_input: SparseTensor, name: str | None = None, row_splits_dtype: object = None
     ) -> RaggedTensor:
         """Create it from a sparse matrix whose values are at the beginning of each row."""
-        lengths = np.bincount(np.asarray(st_input.indices)[:, 0], minlength=int(st_input.shape[0]))
-        return cls.from_row_lengths(st_input.values, lengths)
+        places = np.asarray(st_input.indices)
+        if places.shape[1] != 2:
+            raise ShapeError(f"from_sparse takes a sparse matrix, got shape {tuple(st_input.shape)}")
+        lengths = np.bincount(places[:, 0], minlength=int(st_input.shape[0]))
+        rows = cls.from_row_lengths(st_input.values, lengths)
+        if not np.array_equal(_places(rows), places):
+            raise ShapeError("from_sparse takes rows whose values are side by side from the first column on")
+        return rows
 
     # -- parts ---------------------------------------------------------------------------------------------
 
@@ -295,12 +299,9 @@ class RaggedTensor(Composite):
         return ops.take(ops.concatenate([inner, last]), places.astype(np.int32), axis=0)
 
     def to_sparse(self, name: str | None = None) -> SparseTensor:
-        """Return a SparseTensor with the values at their rows and columns."""
-        from hornbeam_compat.tensorflow.sparse import SparseTensor
-
-        columns = np.arange(len(self.values)) - self._splits[:-1][self.rowids()]
-        places = np.stack([self.rowids(), columns], axis=1)
-        return SparseTensor(places, self.flat_values, np.asarray(self.bounding_shape()))
+        """Return a SparseTensor with every value at its row, its column, and its places on inner axes."""
+        values = self.flat_values.reshape(-1)
+        return SparseTensor(_places(self), values, np.asarray(self.bounding_shape()))
 
     # -- as part of a dataset ------------------------------------------------------------------------------
 
@@ -389,6 +390,16 @@ def _padded_length(row: TensorLike, padding: object) -> int:
     array = np.asarray(row)
     different = np.flatnonzero(array != (to_bytes(padding) if array.dtype == object else padding))
     return int(different[-1]) + 1 if len(different) else 0
+
+
+def _places(values: RaggedOrTensor) -> np.ndarray:
+    """Return the indices of all values, (values, rank), in their order."""
+    if not isinstance(values, RaggedTensor):
+        return np.argwhere(np.ones(tuple(values.shape), bool))
+    rows, inner = values.rowids(), _places(values.values)
+    columns = np.arange(len(rows)) - np.asarray(values.row_starts())[rows]
+    number = inner[:, 0]  # of the value among those of all rows
+    return np.column_stack([rows[number], columns[number], inner[:, 1:]])
 
 
 def _nest(values: RaggedOrTensor, splits: list[np.ndarray]) -> RaggedOrTensor:

@@ -33,6 +33,21 @@ equal(tf.RaggedTensor.from_uniform_row_length([3, 1, 4, 1], 2), [[3, 1], [4, 1]]
 equal(tf.RaggedTensor.from_tensor([[1, 3, -1, -1], [2, -1, -1, -1]], padding=-1), [[1, 3], [2]])
 equal(tf.RaggedTensor.from_tensor([[1, 2], [3, 4]], lengths=[1, 2]), [[1], [3, 4]])
 equal(tf.RaggedTensor.from_sparse(rows.to_sparse()), rows.to_list())
+sparse = nested.to_sparse()
+equal(sparse.indices, [[0, 0, 0], [0, 0, 1], [0, 1, 0], [1, 0, 0]])
+equal(sparse.values, [1, 2, 3, 4])
+equal(sparse.dense_shape, [2, 2, 2])
+equal(tf.sparse.to_dense(sparse), nested.to_tensor().numpy().tolist())
+pairs = tf.RaggedTensor.from_row_lengths([[1, 2], [3, 4], [5, 6]], [2, 0, 1])
+equal(pairs.to_sparse().indices, [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [2, 0, 0], [2, 0, 1]])
+equal(tf.sparse.to_dense(pairs.to_sparse()), pairs.to_tensor().numpy().tolist())
+equal(tf.sparse.to_dense(words.to_sparse()), [[b"So", b"long"], [b"thanks", b""]])
+for unfit in (sparse, tf.SparseTensor([[0, 1], [1, 0]], [1, 2], [2, 2])):
+    try:
+        tf.RaggedTensor.from_sparse(unfit)
+        raise AssertionError("not rows")
+    except (ValueError, tf.errors.InvalidArgumentError):
+        pass
 equal(tf.ragged.range([3, 1]), [[0, 1, 2], [0]])
 equal(tf.ragged.stack([rows[0], rows[2]]), [[3, 1, 4, 1], [5, 9, 2]])
 try:
