@@ -99,6 +99,20 @@ for padding in ("valid", "same"):
         assert shape == expected, (shape, expected)
 assert (auto_name("PatchEmbedding"), auto_name("PatchEmbedding")) == ("patch_embedding", "patch_embedding_1")
 assert class_weight_to_sample_weights(np.array([0, 1, 1]), {1: 3.0}).tolist() == [1.0, 3.0, 3.0]
+rows = np.array([[0.1, 0.9], [0.8, 0.2]], "float32")
+assert class_weight_to_sample_weights(rows, {1: 3.0, 7: 9.0}).tolist() == [3.0, 1.0]
+assert class_weight_to_sample_weights(np.array([[0.99999], [2]]), {1: 3.0}).tolist() == [3.0, 1.0]
+for labels, weights, message in (
+    ([0, 1], {"1": 3.0}, "class indices, got '1'"),
+    ([0, 1], {True: 3.0}, "class indices, got True"),
+    (np.ones((2, 3, 4)), {1: 3.0}, "got shape (2, 3, 4)"),
+):
+    try:
+        class_weight_to_sample_weights(labels, weights)
+    except ValueError as error:
+        assert message in str(error), error
+    else:
+        raise AssertionError(message)
 assert LazyModule("json").available and LazyModule("json").dumps([1]) == "[1]"
 assert not LazyModule("no_such_module").available
 keras_export("my.layer")(BaseConv)

@@ -136,9 +136,18 @@ def class_weight_to_sample_weights(y: npt.ArrayLike, class_weight: Mapping[int, 
     """Return the weight of each sample's class, 1 for classes without one.
 
     Args:
-        y: Class indices or one-hot rows.
-        class_weight: Dict from class indices to weights.
+        y: Class indices (samples,) or (samples, 1), or one-hot rows (samples, classes).
+        class_weight: Dict from class indices to weights. Those of other classes are ignored.
+
+    Raises:
+        ValueError: If a key is no class index, or the labels have more axes.
     """
-    labels = np.asarray(y).reshape(len(np.asarray(y)), -1)
-    classes = labels.argmax(axis=1) if labels.shape[1] > 1 else labels[:, 0]
-    return np.array([class_weight.get(int(number), 1.0) for number in classes], np.float32)
+    for key in class_weight:
+        if isinstance(key, bool) or not isinstance(key, (int, np.integer)):
+            raise ValueError(f"the keys of class_weight must be class indices, got {key!r}")
+    labels = np.asarray(y)
+    if labels.ndim > 1:
+        labels = labels[..., 0] if labels.shape[-1] == 1 else labels.argmax(axis=-1)
+    if labels.ndim != 1:
+        raise ValueError(f"class_weight needs class indices or one-hot rows, got shape {np.shape(y)}")
+    return np.array([class_weight.get(int(number), 1.0) for number in np.round(labels)], np.float32)
