@@ -11,7 +11,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
@@ -198,7 +198,7 @@ def load_model(
     if is_orbax(path):
         if weights_only:
             raise ValueError(f"weights_only is for files, {path!r} is a checkpoint of Orbax")
-        return load_orbax(path, custom_objects, compile)
+        return cast("Model", load_orbax(path, custom_objects, compile))
     kind = contents_of(path)
     if kind == "h5":
         return load_legacy(path, custom_objects, compile, weights_only)

@@ -83,7 +83,7 @@ def contents(model: Network, state: Mapping[str, Any], weights_only: bool) -> di
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def load_orbax(path: str, custom_objects: Mapping[str, Any] | None, compile: bool) -> Any:
+def load_orbax(path: str, custom_objects: Mapping[str, Any] | None, compile: bool) -> Network:
     """Load the model of the newest checkpoint in a folder.
 
     Raises:
