@@ -223,6 +223,28 @@ print(layer.kernel.numpy().tolist(), float(layer.kernel[0, 0] * 2))
         "[[5.0, 1.0], [1.0, 1.0]] 10.0",
         [],
     ),
+    (  # a layer that is called several times has the inputs and outputs of each call
+        """
+import keras
+a, b = keras.Input((3,)), keras.Input((3,))
+dense, add = keras.layers.Dense(2), keras.layers.Add()
+first, second = dense(a), dense(b)
+total = add([first, second])
+add([second, a[:, :2]])
+print(dense.get_input_at(0) is a, dense.get_input_at(1) is b, add.get_input_at(0) == [first, second])
+print(dense.get_output_at(0) is first, dense.get_output_at(1) is second, add.get_output_at(0) is total)
+print(dense.input_shape, dense.output_shape, add.input_shape)
+model = keras.Model([a, b], [dense.get_output_at(1), add.get_output_at(0)])
+print(model.output_shape)
+""",
+        "True True True\nTrue True True\n(None, 3) (None, 2) [(None, 2), (None, 2)]\n[(None, 2), (None, 2)]",
+        [
+            "layer.get_output_at(i) is deprecated, use layer.output, or the tensor that the call returned",
+            "layer.get_input_at(i) is deprecated, use layer.input, or the tensor that the layer was called on",
+            "layer.input_shape is deprecated, use layer.input.shape",
+            "layer.output_shape is deprecated, use layer.output.shape",
+        ],
+    ),
     (  # what is refused elsewhere is said here
         """
 import keras
