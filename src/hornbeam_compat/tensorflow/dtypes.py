@@ -148,8 +148,7 @@ class TensorShape(tuple[Any, ...]):
         part = super().__getitem__(key)
         return TensorShape(part) if isinstance(key, slice) else part
 
-    def __add__(self, other: Iterable[Any]) -> TensorShape:
-        return TensorShape((*self, *other))
+    __add__ = concatenate
 
     def __radd__(self, other: Iterable[Any]) -> TensorShape:
         return TensorShape((*other, *self))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, SupportsInt
+from typing import Any, SupportsInt, TypeVar
 
 import numpy as np
 
@@ -25,9 +25,10 @@ from hornbeam_compat.tensorflow.typing import (
     ShapeLike,
     Sizes,
     TensorLike,
-    TextOrTensor,
     Tree,
 )
+
+T = TypeVar("T")
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -163,16 +164,9 @@ def _reverse(tensor: RaggedTensor, axis: AxisLike, name: str | None = None) -> R
     rows = tensor.rows()
     inner = sorted(a - 1 for a in axes if a)
     if inner:
-        rows = [_reverse(r, inner) if isinstance(r, RaggedTensor) else _flip(r, inner) for r in rows]
+        reverse = accepting_ragged("reverse", ops.flip)
+        rows = [reverse(row, inner) for row in rows]
     return stack_rows(rows[::-1] if 0 in axes else rows, like=tensor)
-
-
-def _flip(row: TextOrTensor, axes: list[int]) -> TextOrTensor:
-    return (
-        StringTensor(np.flip(row.array, tuple(axes)))
-        if isinstance(row, StringTensor)
-        else ops.flip(row, axes)
-    )
 
 
 def _size(input: RaggedTensor, out_type: object = None, name: str | None = None) -> Tensor:
@@ -224,16 +218,9 @@ def _tile(input: RaggedTensor, multiples: ShapeLike, name: str | None = None) ->
     outer, *inner = (int(n) for n in np.asarray(multiples))
     rows = input.rows()
     if any(n != 1 for n in inner):
-        rows = [_tile(r, inner) if isinstance(r, RaggedTensor) else _tile_row(r, inner) for r in rows]
+        tile = accepting_ragged("tile", ops.tile)
+        rows = [tile(row, inner) for row in rows]
     return stack_rows(rows * outer, like=input)
-
-
-def _tile_row(row: TextOrTensor, multiples: list[int]) -> TextOrTensor:
-    return (
-        StringTensor(np.tile(row.array, multiples))
-        if isinstance(row, StringTensor)
-        else ops.tile(row, multiples)
-    )
 
 
 def _softmax(logits: RaggedTensor, axis: SupportsInt = -1, name: str | None = None) -> RaggedOrTensor:
@@ -278,7 +265,7 @@ _UNCHANGED = frozenset(
 )  # fmt: skip
 
 
-def accepting_ragged(name: str, fn: object, namespace: str = "tensorflow") -> object:
+def accepting_ragged(name: str, fn: T, namespace: str = "tensorflow") -> T:
     """Return a function of `tf` that takes ragged tensors too: reductions, the ones above, elementwise ones.
 
     Args:
@@ -304,7 +291,7 @@ def accepting_ragged(name: str, fn: object, namespace: str = "tensorflow") -> ob
         handler = _HANDLERS.get(name) or (_reduction(fn) if name.startswith("reduce_") else None)
         return handler(*args, **kwargs) if handler else elementwise(fn, *args, **kwargs)
 
-    return call
+    return call  # type: ignore[return-value]  # with the signature of fn
 
 
 def _is_ragged(x: object) -> bool:
