@@ -25,7 +25,7 @@ from hornbeam.visualization.layer_graph import architecture
 from hornbeam.visualization.metric_curves import metric_panel, spans_decades
 from hornbeam.visualization.panels import LinePanel, Marker
 from hornbeam.visualization.png import encode, is_image, to_uint8
-from hornbeam.visualization.svg import Axis, line_chart, round_numbers
+from hornbeam.visualization.svg import ChartAxis, line_chart, round_numbers
 from tests.helpers.report_pages import Page, parts_of, record
 from tests.helpers.seeds import seeds
 
@@ -319,10 +319,10 @@ def test_round_numbers(low: float, high: float, expected: list[float]) -> None:
 
 
 def test_places_on_axes() -> None:
-    assert [Axis(0, 10, 100, 0).coordinate(v) for v in (0, 5, 10)] == [100, 50, 0]
-    assert [Axis(0.01, 100, 0, 40, log=True).coordinate(v) for v in (0.01, 1, 100)] == [0, 20, 40]
-    assert Axis(3, 3, 0, 10).coordinate(3) == 5
-    assert Axis(0.01, 100, 0, 1, log=True).ticks() == [0.01, 0.1, 1, 10, 100]
+    assert [ChartAxis(0, 10, 100, 0).coordinate(v) for v in (0, 5, 10)] == [100, 50, 0]
+    assert [ChartAxis(0.01, 100, 0, 40, log=True).coordinate(v) for v in (0.01, 1, 100)] == [0, 20, 40]
+    assert ChartAxis(3, 3, 0, 10).coordinate(3) == 5
+    assert ChartAxis(0.01, 100, 0, 1, log=True).ticks() == [0.01, 0.1, 1, 10, 100]
 
 
 def points(text: str) -> list[list[tuple[float, float]]]:

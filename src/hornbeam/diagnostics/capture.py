@@ -32,7 +32,7 @@ from hornbeam.training.step import with_floatx
 from hornbeam.training.steps import host_part, training_state
 
 
-class Call(NamedTuple):
+class CapturedCall(NamedTuple):
     """One call of a layer: its input tensors, and its output tensors."""
 
     layer: Layer
@@ -41,7 +41,7 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def capture_layer_calls() -> Iterator[list[Call]]:
+def capture_layer_calls() -> Iterator[list[CapturedCall]]:
     """Record every call of a layer in the list, the calls inside of a layer before its own.
 
     Calls in the bodies of loops (cells of recurrent layers) have no values outside and are omitted.
@@ -53,7 +53,7 @@ def capture_layer_calls() -> Iterator[list[Call]]:
         arguments = [*run.args, *run.keywords.values()] if isinstance(run, functools.partial) else []
         tensors = _tensors(outputs)
         if all(tensor.node.level <= level for tensor in tensors):
-            calls.append(Call(layer, _tensors(arguments), tensors))
+            calls.append(CapturedCall(layer, _tensors(arguments), tensors))
         return outputs
 
     with layer_call_hook(record):
@@ -153,7 +153,7 @@ def layer_values(
     if y is not None:
         training_state(model).require_compiled("layer_values")
     data = make_batch(host_part(model)(x), y, sample_weight)
-    captured: list[Call] = []
+    captured: list[CapturedCall] = []
 
     def run(batch: Any) -> Any:
         inputs, targets, weights = unpack_x_y_sample_weight(batch)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from hornbeam.ir.node import Node, Operation, topological
+from hornbeam.ir.node import InnerNode, Node, topological
 from hornbeam.ir.printer import to_text
 from hornbeam.ir.types import ValueType
 
@@ -45,7 +45,7 @@ class Graph:
         """Copy the graph to nodes of its own, which lazy evaluation does not touch."""
         copies: dict[Node, Node] = {n: Node(None, (), {}, n.type, n.level) for n in self.inputs}
         for n in self.nodes:
-            copies[n] = Operation(n.primitive, tuple(copies[x] for x in n.inputs), n.params, n.type, n.level)
+            copies[n] = InnerNode(n.primitive, tuple(copies[x] for x in n.inputs), n.params, n.type, n.level)
             copies[n].scope = n.scope
         return Graph([copies[n] for n in self.inputs], [copies[n] for n in self.outputs])
 

@@ -24,7 +24,7 @@ _interned: dict[tuple[Any, ...], weakref.ref[Node]] = {}
 
 
 class Node:
-    """One value of a graph: a leaf, or the result of an `Operation`.
+    """One value of a graph: a leaf, or an `InnerNode`, the result of a primitive.
 
     Attributes:
         primitive: None for leaves: placeholders (inputs of a trace) and buffers (`value` is set).
@@ -141,7 +141,7 @@ class Node:
         return _apply("neg", self)
 
 
-class Operation(Node):
+class InnerNode(Node):
     """A node with operands.
 
     A class of its own: a leaf needs no `__del__`, whose call takes as long as to create the leaf.

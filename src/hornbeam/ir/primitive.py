@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.limits import count_steps, limits
-from hornbeam.ir.node import Node, Operation, intern, interned, set_operator_hook
+from hornbeam.ir.node import InnerNode, Node, intern, interned, set_operator_hook
 from hornbeam.ir.sizes import SymbolicSize, merged_shape, same_shape
 from hornbeam.ir.types import (
     DTYPES,
@@ -160,7 +160,7 @@ def bind(primitive: Primitive, *inputs: Any, **params: Any) -> Node:
         return known
     types = [x.type for x in inputs]
     check_dtypes(primitive, types)
-    return intern(key, Operation(primitive, inputs, params, primitive.type_rule(*types, **params), level))
+    return intern(key, InnerNode(primitive, inputs, params, primitive.type_rule(*types, **params), level))
 
 
 set_operator_hook(lambda name, *args: bind(PRIMITIVES[name], *args))

@@ -32,7 +32,7 @@ from hornbeam.saving.formats import (
     METADATA,
     WEIGHTS,
     WRITER,
-    Format,
+    SaveFormat,
     contents_of,
     format_of,
     path_text,
@@ -114,7 +114,7 @@ def _write_folder(model: Model, path: str, overwrite: bool, _: bool) -> None:
 
 
 # Functions of the model, the path, `overwrite` and `include_optimizer`.
-WRITERS: dict[Format, Callable[[Model, str, bool, bool], None]] = {
+WRITERS: dict[SaveFormat, Callable[[Model, str, bool, bool], None]] = {
     "keras": _write_archive,
     "h5": write_legacy_model,
     "folder": _write_folder,

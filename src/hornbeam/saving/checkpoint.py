@@ -26,7 +26,7 @@ from hornbeam.saving.files import (
     replace_file,
     to_storable,
 )
-from hornbeam.saving.hdf5 import Group, checked_dataset, create_hdf5, open_hdf5, values_of, write_groups
+from hornbeam.saving.hdf5 import H5Group, checked_dataset, create_hdf5, open_hdf5, values_of, write_groups
 from hornbeam.saving.weights import read_weights
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ VERSION = 1
 _GROUP = "training"
 
 
-def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[Group], state: dict[str, Any]) -> None:
+def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[H5Group], state: dict[str, Any]) -> None:
     """Write weights (see `weight_groups`) and a state of JSON values and arrays.
 
     When this returns, the file is complete and durable; until then the previous one stays.
     """
     arrays: list[np.ndarray] = []
     packed = _to_json(state, arrays)
-    groups = [*groups, Group(_GROUP, _GROUP, {str(i): to_storable(x) for i, x in enumerate(arrays)})]
+    groups = [*groups, H5Group(_GROUP, _GROUP, {str(i): to_storable(x) for i, x in enumerate(arrays)})]
     sums = {
         f"{group.path}/{key}": _checksum(value) for group in groups for key, value in group.values.items()
     }

@@ -9,7 +9,7 @@ from typing import Literal
 from hornbeam._internal.naming import nearest
 from hornbeam.errors import MissingFileError, ModelFileError
 
-Format = Literal["keras", "h5", "folder"]
+SaveFormat = Literal["keras", "h5", "folder"]
 
 # Version of Keras that defines the file formats.
 FORMAT_VERSION = "3.15.1"
@@ -54,7 +54,7 @@ def path_text(path: str | bytes | os.PathLike[str], function: str) -> str:
     return text
 
 
-def reject_suffix(path: str, save_format: str | None) -> Format:
+def reject_suffix(path: str, save_format: str | None) -> SaveFormat:
     """Raise ValueError for the name of a model's file with an unknown suffix, or with none."""
     suffix = os.path.splitext(path)[1]
     if path.endswith(NAMED_WEIGHTS):
@@ -78,7 +78,7 @@ def reject_suffix(path: str, save_format: str | None) -> Format:
 without_suffix = reject_suffix
 
 
-def format_of(path: str, zipped: bool | None = None, save_format: str | None = None) -> Format:
+def format_of(path: str, zipped: bool | None = None, save_format: str | None = None) -> SaveFormat:
     """Return the format in which a model is saved to a path.
 
     Raises:
@@ -95,7 +95,7 @@ def format_of(path: str, zipped: bool | None = None, save_format: str | None = N
     return without_suffix(path, save_format)
 
 
-def contents_of(path: str) -> Format | Literal["onnx"]:
+def contents_of(path: str) -> SaveFormat | Literal["onnx"]:
     """Return the format of an existing model's file or folder.
 
     Raises:

@@ -27,7 +27,7 @@ _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FL
 _CHUNK_SLACK = 1 << 20
 
 
-class Group(NamedTuple):
+class H5Group(NamedTuple):
     """The values of one part of a model: its path in a file, its name, and arrays by name."""
 
     path: str
@@ -71,7 +71,7 @@ def open_shards(files: Sequence[BinaryIO]) -> Iterator[list[h5py.File]]:
         raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
 
 
-def write_groups(groups: Iterable[Group], store: h5py.File) -> None:
+def write_groups(groups: Iterable[H5Group], store: h5py.File) -> None:
     """Write values to an open HDF5 file."""
     for group in groups:
         target = store.require_group(group.path)

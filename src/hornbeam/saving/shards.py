@@ -18,7 +18,7 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import how_to_raise, parse_json, replace_file
 from hornbeam.saving.formats import check_exists
-from hornbeam.saving.hdf5 import Group, create_hdf5, write_groups
+from hornbeam.saving.hdf5 import H5Group, create_hdf5, write_groups
 from hornbeam.saving.resume_point import write_resume_point
 
 ENDING = ".weights.json"
@@ -26,7 +26,7 @@ _GIB = 1 << 30
 
 
 def write_shards(
-    groups: Sequence[Group], point: ResumePoint | None, path: str, max_shard_size: float, overwrite: bool
+    groups: Sequence[H5Group], point: ResumePoint | None, path: str, max_shard_size: float, overwrite: bool
 ) -> None:
     """Write groups to files of at most `max_shard_size` GiB each, and the list of them to `path`.
 
@@ -69,18 +69,18 @@ def _list_path(path: str) -> str:
     return new
 
 
-def _size(group: Group) -> int:
+def _size(group: H5Group) -> int:
     return sum(array.nbytes for array in group.values.values())
 
 
-def _divided(groups: Sequence[Group], largest: float) -> list[list[Group]]:
+def _divided(groups: Sequence[H5Group], largest: float) -> list[list[H5Group]]:
     """Divide groups, and the arrays of a group, into parts of at most `largest` bytes, in their order."""
-    parts: list[list[Group]] = [[]]
+    parts: list[list[H5Group]] = [[]]
     room = largest
     for group in groups:
         if not group.values:
             continue
-        parts[-1].append(Group(group.path, group.name, {}))
+        parts[-1].append(H5Group(group.path, group.name, {}))
         for key, array in group.values.items():
             if array.nbytes > largest:
                 raise ValueError(
@@ -90,7 +90,7 @@ def _divided(groups: Sequence[Group], largest: float) -> list[list[Group]]:
             if array.nbytes > room:
                 if not parts[-1][-1].values:
                     parts[-1].pop()
-                parts.append([Group(group.path, group.name, {})])
+                parts.append([H5Group(group.path, group.name, {})])
                 room = largest
             parts[-1][-1].values[key] = array
             room -= array.nbytes

@@ -22,7 +22,7 @@ from hornbeam.saving.files import SizeBudget, replace_file, to_storable
 from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.formats import HDF5, check_exists, path_text
 from hornbeam.saving.hdf5 import (
-    Group,
+    H5Group,
     Store,
     checked_dataset,
     create_hdf5,
@@ -240,7 +240,7 @@ def _check_names(path: str, names: Names | None, endings: tuple[str, ...] = ENDI
         raise ValueError(f"names= is for .safetensors and .npz files, got {path!r}")
 
 
-def weight_groups(model: Network, skip: Sequence[Any] = (), merged: bool = True) -> list[Group]:
+def weight_groups(model: Network, skip: Sequence[Any] = (), merged: bool = True) -> list[H5Group]:
     """Copy all weights, and the optimizer's state if there is one.
 
     Args:
@@ -252,8 +252,8 @@ def weight_groups(model: Network, skip: Sequence[Any] = (), merged: bool = True)
     return [_group(part) for part in complete_parts(model, skip, merged)]
 
 
-def _group(part: Part) -> Group:
-    return Group(join_path(part.path, "vars"), part.name, _present_values(part))
+def _group(part: Part) -> H5Group:
+    return H5Group(join_path(part.path, "vars"), part.name, _present_values(part))
 
 
 def _present_values(part: Part) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from hornbeam._internal.html.style import SERIES
 from hornbeam.visualization.color_maps import colored, relative_luminance
 from hornbeam.visualization.panels import BarPanel, ImagePanel, LinePanel, Panel, PointPanel
 from hornbeam.visualization.png import encode_base64, to_uint8
-from hornbeam.visualization.svg import Axis, line_chart
+from hornbeam.visualization.svg import ChartAxis, line_chart
 
 if TYPE_CHECKING:
     from hornbeam.visualization.figure import Figure
@@ -134,7 +134,7 @@ def _bar_chart(panel: BarPanel) -> Html:
     heights = {name: np.asarray(row, float) for name, row in panel.series.items()}
     finite = np.concatenate([row[np.isfinite(row)] for row in heights.values()])
     top, bottom = float(finite.max(initial=0.0)), float(finite.min(initial=0.0))
-    y = Axis(bottom, top or 1.0, _HEIGHT - _BOTTOM, _TOP)
+    y = ChartAxis(bottom, top or 1.0, _HEIGHT - _BOTTOM, _TOP)
     count = max((len(row) for row in heights.values()), default=1)
     slot = (_WIDTH - _RIGHT - _LEFT) / max(count, 1)
     width = slot * (0.98 if panel.edges is not None else 0.8) / len(heights)
@@ -179,11 +179,11 @@ def _categories(panel: BarPanel, slot: float) -> list[Html]:
 
 def _edges(panel: BarPanel) -> list[Html]:
     assert panel.edges is not None
-    axis = Axis(float(panel.edges[0]), float(panel.edges[-1]), _LEFT, _WIDTH - _RIGHT)
+    axis = ChartAxis(float(panel.edges[0]), float(panel.edges[-1]), _LEFT, _WIDTH - _RIGHT)
     return _x_ticks(axis)
 
 
-def _x_ticks(axis: Axis) -> list[Html]:
+def _x_ticks(axis: ChartAxis) -> list[Html]:
     return [
         tag("text", f"{value:.4g}", x=f"{axis.coordinate(value):.1f}", y=_HEIGHT - _BOTTOM + 15,
             class_="tick middle")
@@ -191,7 +191,7 @@ def _x_ticks(axis: Axis) -> list[Html]:
     ]  # fmt: skip
 
 
-def _rules(y: Axis) -> list[Html]:
+def _rules(y: ChartAxis) -> list[Html]:
     parts = []
     for value in y.ticks():
         at = f"{y.coordinate(value):.1f}"
@@ -210,8 +210,8 @@ def _point_chart(panel: PointPanel) -> Html:
     low, high = points.min(0), points.max(0)
     padding = 0.04 * np.where(high > low, high - low, 1.0)
     (x_low, y_low), (x_high, y_high) = (low - padding).tolist(), (high + padding).tolist()
-    x = Axis(x_low, x_high, _LEFT, _WIDTH - _RIGHT)
-    y = Axis(y_low, y_high, _HEIGHT - _BOTTOM, _TOP)
+    x = ChartAxis(x_low, x_high, _LEFT, _WIDTH - _RIGHT)
+    y = ChartAxis(y_low, y_high, _HEIGHT - _BOTTOM, _TOP)
     kinds = np.unique(groups)
     order = np.searchsorted(kinds, groups)
     dots = [

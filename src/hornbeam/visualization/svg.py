@@ -23,7 +23,7 @@ SVG_TEXT = TextMetrics(7.4 / _INCH, 18 / _INCH, 14 / _INCH, 7 / _INCH, frame=1 /
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """A map from numbers in [low, high] to coordinates between `start` and `end`, with ticks."""
 
     low: float
@@ -101,20 +101,20 @@ def _clipped(lines: Sequence[Any], clips: bool) -> Any:
     return tag("svg", lines, x=_LEFT, y=_TOP, width=f"{width:g}", height=f"{height:g}", viewBox=box)
 
 
-def _axes(panel: LinePanel, finite: Sequence[float]) -> tuple[Axis, Axis]:
+def _axes(panel: LinePanel, finite: Sequence[float]) -> tuple[ChartAxis, ChartAxis]:
     low, high = min(finite), max(finite)
     padding = 0.0 if panel.log_y else 0.04 * (high - low) or 0.5 * abs(finite[0]) or 0.5
     low, high = panel.y_range or (low - padding, high + padding)
     xs = [v for values, _ in panel.lines.values() for v in values]
-    y = Axis(low, high, _HEIGHT - _BOTTOM, _TOP, panel.log_y)
-    return Axis(min(xs), max(xs), _LEFT, _WIDTH - _RIGHT, panel.log_x), y
+    y = ChartAxis(low, high, _HEIGHT - _BOTTOM, _TOP, panel.log_y)
+    return ChartAxis(min(xs), max(xs), _LEFT, _WIDTH - _RIGHT, panel.log_x), y
 
 
 def _are_integers(panel: LinePanel) -> bool:
     return all(float(v).is_integer() for xs, _ in panel.lines.values() for v in xs)
 
 
-def _band(panel: LinePanel, name: str, x: Axis, y: Axis) -> Html:
+def _band(panel: LinePanel, name: str, x: ChartAxis, y: ChartAxis) -> Html:
     low, high = panel.bands[name]
     xs = panel.lines[name][0]
     edge = [
@@ -124,7 +124,7 @@ def _band(panel: LinePanel, name: str, x: Axis, y: Axis) -> Html:
     return tag("polygon", points=_points(points), class_=f"band {_class_of(panel, name)}")
 
 
-def _guides(panel: LinePanel, x: Axis, y: Axis) -> list[Html]:
+def _guides(panel: LinePanel, x: ChartAxis, y: ChartAxis) -> list[Html]:
     parts = []
     if panel.guide is not None:
         at, label = panel.guide
@@ -157,7 +157,7 @@ def _alternative(panel: LinePanel) -> str:
     return f"{title} over {length} {panel.axis_labels[0] or 'step'}s: {', '.join(parts)}"
 
 
-def _grid(x: Axis, y: Axis, label: str, integers: bool = True) -> list[Html]:
+def _grid(x: ChartAxis, y: ChartAxis, label: str, integers: bool = True) -> list[Html]:
     parts = []
     for value in y.ticks():
         at = f"{y.coordinate(value):.1f}"
@@ -180,7 +180,7 @@ def _marked_index(panel: LinePanel, name: str) -> int | None:
     return panel.marker.index if panel.marker is not None and panel.marker.line == name else None
 
 
-def _line(panel: LinePanel, name: str, x: Axis, y: Axis) -> list[Html]:
+def _line(panel: LinePanel, name: str, x: ChartAxis, y: ChartAxis) -> list[Html]:
     xs, ys = panel.lines[name]
     kind, marked = _class_of(panel, name), _marked_index(panel, name)
     step = max(1, math.ceil(len(xs) / _MOST_POINTS))
@@ -206,7 +206,7 @@ def _points(points: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def _dot(panel: LinePanel, name: str, index: int, x: Axis, y: Axis) -> Html:
+def _dot(panel: LinePanel, name: str, index: int, x: ChartAxis, y: ChartAxis) -> Html:
     xs, ys = panel.lines[name]
     kind, marked = _class_of(panel, name), index == _marked_index(panel, name)
     cx, cy = f"{x.coordinate(xs[index]):.1f}", f"{y.coordinate(ys[index]):.1f}"

@@ -10,7 +10,7 @@ from hornbeam_compat.messages import log_once
 from hornbeam_compat.patch import Patch
 
 
-def choose_format(path: str, save_format: str | None) -> formats.Format:
+def choose_format(path: str, save_format: str | None) -> formats.SaveFormat:
     """Return the format for a name with another suffix than .keras and .h5, with a line on stderr.
 
     Raises:

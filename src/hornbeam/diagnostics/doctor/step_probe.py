@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
-from hornbeam.diagnostics.capture import Call, Probe, capture_layer_calls, rms
+from hornbeam.diagnostics.capture import CapturedCall, Probe, capture_layer_calls, rms
 from hornbeam.engines.base import Engine
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.types import is_float
@@ -180,7 +180,7 @@ class StepProbe:
 
 
 def _arranged(
-    calls: list[Call], predictions: list[Tensor], trained: set[Node], data: Any
+    calls: list[CapturedCall], predictions: list[Tensor], trained: set[Node], data: Any
 ) -> list[LayerSnapshot]:
     """Describe each call as far as the graph tells."""
     producers: dict[Node, int] = {}
@@ -222,7 +222,7 @@ def _arranged(
 # -----------------------------------------------------------------------------
 
 
-def _numbers(call: Call, snapshot: LayerSnapshot) -> dict[str, Any]:
+def _numbers(call: CapturedCall, snapshot: LayerSnapshot) -> dict[str, Any]:
     """Compute the statistics of a call, as small tensors."""
     statistics: dict[str, Any] = {}
     output = call.outputs[0]

@@ -21,7 +21,7 @@ from hornbeam.engines.table import TableEngine
 from hornbeam.ir.graph import Graph
 
 
-class Rows:
+class JaxMeshRows:
     """Data in the memory of each process, from which steps gather rows."""
 
     def __init__(self, array: np.ndarray, per_process: bool) -> None:
@@ -69,7 +69,7 @@ class JaxMeshExecutable(JaxExecutable):
         return program
 
     def run_steps(
-        self, state: Sequence[Buffer], data: Sequence[Rows], indices: np.ndarray
+        self, state: Sequence[Buffer], data: Sequence[JaxMeshRows], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
         """Run steps; see `MeshExecutable`. The state is donated; JAX queues the steps."""
         count, engine = len(state), self._engine
@@ -193,11 +193,11 @@ class JaxMeshEngine(TableEngine, MeshEngine):
                 tuple(shape), self.sharding(layout), lambda index: np.asarray(shard(index), order="C")
             )
 
-    def rows(self, array: np.ndarray, per_process: bool = False) -> Rows:
+    def rows(self, array: np.ndarray, per_process: bool = False) -> JaxMeshRows:
         """See `MeshEngine.rows`. The data stay in place; batches are copied to the devices."""
-        return Rows(array, per_process)
+        return JaxMeshRows(array, per_process)
 
-    def gather(self, data: Rows, rows: np.ndarray) -> Buffer:
+    def gather(self, data: JaxMeshRows, rows: np.ndarray) -> Buffer:
         """Gather a batch; each process reads the rows of its own devices only."""
         array = data.array
         shards = self._data_shard[1] if data.per_process else 1

@@ -35,7 +35,7 @@ class ShardedTensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class TorchMeshRows:
     """Data in the memory of each process, from which steps gather rows."""
 
     data: Tensor
@@ -76,7 +76,7 @@ class TorchMeshExecutable(BindingExecutable):
         return self._programs[key]
 
     def run_steps(
-        self, state: Sequence[ShardedTensor], data: Sequence[Rows], indices: np.ndarray
+        self, state: Sequence[ShardedTensor], data: Sequence[TorchMeshRows], indices: np.ndarray
     ) -> tuple[list[Buffer], list[Buffer]]:
         """Run steps; see `MeshExecutable`."""
         current, logs, count = list(state), [], len(state)
@@ -154,11 +154,11 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         """See `Engine.borrow`."""
         return ShardedTensor(super().borrow(x))
 
-    def rows(self, array: np.ndarray, per_process: bool = False) -> Rows:
+    def rows(self, array: np.ndarray, per_process: bool = False) -> TorchMeshRows:
         """See `MeshEngine.rows`."""
-        return Rows(super().put(array), per_process and self.data_shard[1] > 1)
+        return TorchMeshRows(super().put(array), per_process and self.data_shard[1] > 1)
 
-    def gather(self, data: Rows, rows: Tensor) -> ShardedTensor:
+    def gather(self, data: TorchMeshRows, rows: Tensor) -> ShardedTensor:
         """Gather a batch; each process reads its own rows only."""
         parts = self.data_shard[1] if data.per_process else 1
         layout = self.mesh.batch_layout((len(rows) * parts, *data.data.shape[1:]))

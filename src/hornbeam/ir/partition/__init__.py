@@ -19,7 +19,7 @@ from hornbeam.ir.partition.layouts import PARTIAL as PARTIAL
 from hornbeam.ir.partition.layouts import UNCONSTRAINED as UNCONSTRAINED
 from hornbeam.ir.partition.layouts import LocalGraph as LocalGraph
 from hornbeam.ir.partition.layouts import Placement as Placement
-from hornbeam.ir.partition.rewrite import Axis
+from hornbeam.ir.partition.rewrite import MeshAxis
 
 __all__ = ["PARTIAL", "UNCONSTRAINED", "LocalGraph", "Placement", "partition", "partition_for"]
 
@@ -51,7 +51,7 @@ def partition(
     Returns:
         The graph that each rank runs, with the placements of its outputs.
     """
-    local = Axis(axis, size, frozenset(kernels)).partition(graph, in_placements, out_placements, False)
+    local = MeshAxis(axis, size, frozenset(kernels)).partition(graph, in_placements, out_placements, False)
     return LocalGraph(bucketed(local.graph), local.placements)
 
 

@@ -36,7 +36,7 @@ SHARDING_CONSTRAINT = "sharding_constraint"
 REPEATABLE = ELEMENTWISE | {"broadcast", "reshape", "transpose"}
 
 
-class Axis:
+class MeshAxis:
     """A mesh axis, with a cache of the graphs that were partitioned for it."""
 
     def __init__(self, name: str, size: int, kernels: frozenset[str]) -> None:
@@ -60,7 +60,7 @@ class Axis:
 
 
 def _partition(
-    axis: Axis, graph: Graph, ins: Sequence[Placement], out_placements: Requested, partial: bool
+    axis: MeshAxis, graph: Graph, ins: Sequence[Placement], out_placements: Requested, partial: bool
 ) -> LocalGraph:
     graph = expanded(graph, lambda node: node.name not in axis.kernels and node.name != SHARDING_CONSTRAINT)
     while True:
@@ -82,7 +82,7 @@ class Rewrite(Context):
     """
 
     def __init__(
-        self, axis: Axis, graph: Graph, ins: Sequence[Placement], out_placements: Requested, partial: bool
+        self, axis: MeshAxis, graph: Graph, ins: Sequence[Placement], out_placements: Requested, partial: bool
     ) -> None:
         self.axis, self.size, self.graph = axis, axis.size, graph
         self.ins, self.requested, self.partial = tuple(ins), out_placements, partial
