@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from hornbeam import config, engines
-from hornbeam.extensions.packages import registry, warning_policy
+from hornbeam.extensions.packages import KEEPS_TRAINABLE, ON_WARNING, set_module_names
 from hornbeam_compat import legacy_api, messages, seeds, source_paths
 from hornbeam_compat.child_processes import preparation_data
 from hornbeam_compat.import_hook import ColabFinder, Finder, find_spec
@@ -83,8 +83,8 @@ class Policy:
         self._apply(
             [
                 Patch(messages, "speaker", speaker),
-                Patch(warning_policy, "on_warning", log_once),
-                Patch(warning_policy, "keeps_trainable_of_compile", trainable.keeps_trainable_of_compile),
+                Patch(*ON_WARNING, log_once),
+                Patch(*KEEPS_TRAINABLE, trainable.keeps_trainable_of_compile),
                 Patch(warnings, "showwarning", located_showwarning(warnings.showwarning)),
                 Patch(engines, "host_libraries", host_libraries),
                 Patch(config, "backend_name", backend_name),
@@ -101,8 +101,8 @@ class Policy:
             self._has_legacy_api = True
             self._apply(legacy_api.patches())
             self._apply(source_paths.patches())
-            registry.set_module_names(source_paths.path_of)
-            self._undo.append(registry.set_module_names)
+            set_module_names(source_paths.path_of)
+            self._undo.append(set_module_names)
 
     def install_tensorflow_methods(self) -> None:
         """Give tensors, variables and strings the methods of TensorFlow, once."""

@@ -118,14 +118,14 @@ class AdaptingLoader(importlib.machinery.SourceFileLoader):
 
 def _accept_symbols(module: Any) -> None:
     """Let `standardize_shape` take sizes that are symbols: they are unknown to Keras."""
-    from hornbeam.extensions.tracing import SymbolicSize
+    from hornbeam.extensions.tracing import is_unknown
 
     original = module.standardize_shape
 
     @functools.wraps(original)
     def standardize_shape(shape: Any) -> Any:
         if isinstance(shape, tuple):
-            shape = tuple(None if isinstance(size, SymbolicSize) else size for size in shape)
+            shape = tuple(None if is_unknown(size) else size for size in shape)
         return original(shape)
 
     module.standardize_shape = standardize_shape

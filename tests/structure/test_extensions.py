@@ -31,35 +31,27 @@ DOORS = {
 FACADE = "hornbeam.extensions"
 # The names of the facade. This list may only shrink.
 FACADE_NAMES = {
-    "commands": "add_engine_option choose_engine",
-    "data": "Composite IteratorTransform as_part elements for_user is_text map_parts",
-    "files": (
-        "KERAS1_ARGUMENTS arrays_in checked_dataset formats how_to_raise max_text_bytes names_at "
-        "parse_json replace_file to_storable values_of weights"
-    ),
-    "hashing": "fingerprint64",
+    "files": "KERAS1_ARGUMENTS MODEL_NAMES WEIGHTS_NAMES names_at parse_json read_array replace_file",
     "layers": (
-        "Conv DropoutMasks GlobalPooling Merge Pooling Tracked attention_equations current_context "
-        "einsum_letters einsum_shapes is_shapes_only projected_shape projection_equation "
-        "standard_data_format"
+        "Conv DropoutMasks GlobalPooling Merge Pooling attention_equations current_context einsum_letters "
+        "is_shapes_only projection_equation"
     ),
-    "operations": "complex_ homography masked_attention operation_class recurrent",
     "packages": (
-        "displayable exported find_exported install_command nearest registry to_snake_case unique_name "
-        "warn_user warning_policy"
+        "KEEPS_TRAINABLE ON_WARNING add_engine_option choose_engine displayable exported find_exported "
+        "install_command set_module_names warn_user"
     ),
-    "state": "ThreadSetting",
-    "tensors": "as_tensor dtype_name is_float is_integer shape_of sparse types unify variable",
+    "tensors": (
+        "Composite SPARSE_CLASS SparseTensor TensorLike Tree as_tensor complex_ gru homography lstm "
+        "map_parts masked_attention operation_class shape_of"
+    ),
     "tracing": (
-        "Node SymbolicSize TensorType acquire_graph autodiff current_level current_stateless_scope "
-        "current_variable_tracer eager_scope in_symbolic_trace is_constant is_unknown leaf ones_like "
-        "release_graph retain_graph symbolic_call value_of zeros_like"
+        "GraphHolder Node compute_output_spec current_level current_stateless_scope eager_scope gradients "
+        "in_symbolic_trace is_unknown own_leaf retain_graph set_assignment_observer"
     ),
-    "training": "ArrayData Batch Predictor Signature Step WeightCache next_chunk uninterrupted",
-    "typing": "ActivationLike ConstraintLike InitializerLike RegularizerLike TensorLike TensorTree Tree",
+    "training": "ArrayData Batch Predictor Signature Step next_chunk uninterrupted",
 }
 # Annotations of extensions that are a bare `Any`. This number may only fall.
-MOST_ANY = 257
+MOST_ANY = 252
 MODULE = re.compile(rf"(?:{'|'.join(EXTENSIONS)})(?:\.\w+)*")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from hornbeam.engines.base import Buffer
 
 _retains = context_variable("graph retention", False)
-# For each holder, in the order of `acquire_graph`, the nodes to release with it.
+# For each `GraphHolder` by its id, the oldest first, the nodes to release with it.
 _holders: ThreadSetting[dict[int, list[Node]]] = ThreadSetting("holders of graphs", {})
 _NO_PARAMS: dict[str, Any] = {}
 # Held while lazy nodes are inspected or get values, not while they are computed.
@@ -44,20 +45,20 @@ def retains_graph() -> bool:
     return _retains.get() or bool(_holders.get())
 
 
-def acquire_graph(holder: int) -> None:
-    """Retain graphs as `retain_graph` does, until `release_graph(holder)`; holders need not be nested."""
-    holders = _holders.get()
-    if holder not in holders:
-        _holders.set({**holders, holder: []})
+class GraphHolder:
+    """Retains graphs as `retain_graph` does, until `release()` or its own end; holders need not be nested."""
+
+    def __init__(self) -> None:
+        _holders.set({**_holders.get(), id(self): []})
+        self.release = weakref.finalize(self, _release_graphs, id(self))
+        self.release.atexit = False
 
 
-def release_graph(holder: int) -> None:
-    """Release the graphs of values read since `acquire_graph(holder)`, unless an older holder remains."""
+def _release_graphs(holder: int) -> None:
+    """Release the graphs of values read since a holder was created, unless an older one remains."""
     holders = dict(_holders.get())
-    if holder not in holders:
-        return
-    older = list(holders)[: list(holders).index(holder)]
-    nodes = holders.pop(holder)
+    older = list(itertools.takewhile(lambda key: key != holder, holders))
+    nodes = holders.pop(holder, [])  # none if it was created in another thread
     _holders.set(holders)
     if older:
         holders[older[-1]].extend(nodes)

@@ -12,7 +12,7 @@ from hornbeam._internal.typing import Tree
 from hornbeam.core.dispatch import has_symbolic
 from hornbeam.core.keras_names import Computed
 from hornbeam.core.registry import serialize
-from hornbeam.core.symbolic import KerasTensor, SymbolicCall, infer_types, symbolic_call
+from hornbeam.core.symbolic import KerasTensor, SymbolicCall, compute_output_spec, symbolic_call
 from hornbeam.core.typing import Self
 
 
@@ -125,9 +125,7 @@ class Operation(_RecordsConstructor):
         Returns:
             Symbolic tensors.
         """
-        specs = infer_types(self.call, args, kwargs)
-        symbols = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
-        return tree.pack_sequence_as(specs.structure, symbols)
+        return compute_output_spec(self.call, *args, **kwargs)
 
     @property
     def input(self) -> Tree:

@@ -356,17 +356,29 @@ def _name_of(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__name__", type(fn).__name__)
 
 
-class _Specs:
+class _Specs(NamedTuple):
     """Structure whose leaves are (shape, dtype) of tensors or other values, and the types of masks.
 
     `assumptions` are pairs of sizes that were taken to be equal.
     """
 
-    def __init__(self, structure: Any, leaves: list[Any], masks: list[Any], assumptions: Assumptions) -> None:
-        self.structure = structure
-        self.leaves = leaves
-        self.masks = masks
-        self.assumptions = assumptions
+    structure: Any
+    leaves: list[Any]
+    masks: list[Any]
+    assumptions: Assumptions
+
+
+def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Tree:
+    """Return symbolic tensors with the shapes and dtypes of the result of a function, without recording it.
+
+    Args:
+        fn: Function of tensors.
+        *args: Its arguments, with symbolic tensors.
+        **kwargs: Its keyword arguments.
+    """
+    specs = infer_types(fn, args, kwargs)
+    symbols = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
+    return tree.pack_sequence_as(specs.structure, symbols)
 
 
 def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
@@ -387,8 +399,7 @@ def infer_types(fn: Callable[..., Any], args: Any, kwargs: Any) -> _Specs:
         structure = fn(*args, **kwargs)
         leaves = tree.flatten(structure)
         masks = [getattr(leaf, "_keras_mask", None) for leaf in leaves]
-    specs = [_spec(leaf) for leaf in leaves]
-    return _Specs(structure, specs, [None if mask is None else _spec(mask) for mask in masks], assumptions)
+    return _Specs(structure, list(map(_spec, leaves)), list(map(_spec, masks)), assumptions)
 
 
 def _spec(x: Any) -> Any:

@@ -270,11 +270,7 @@ def _part_for_user(value: Tree) -> Tree:
         array = value.view() if isinstance(value, np.ndarray) else np.asarray(value)
         array.flags.writeable = False
         return Tensor(leaf((None, array), TensorType(array.shape, dtype_name(array.dtype))))
-    return text_for_user(value) if is_text(value) else value
-
-
-# `hornbeam_compat` gives tensors of strings with TensorFlow's methods.
-text_for_user: Callable[[Any], Strings] = Strings.of
+    return Strings.of(value) if is_text(value) else value
 
 
 def for_user(element: Tree) -> Tree:

@@ -1,11 +1,23 @@
-"""For extensions: conversions of arguments, sparse tensors, dtypes and shapes."""
+"""For extensions: conversions, sparse tensors, parts of datasets, operations without a public name."""
 
-from hornbeam.core import sparse as sparse
-from hornbeam.core import variable as variable
+from typing import TYPE_CHECKING
+
+from hornbeam.core import sparse as _sparse
 from hornbeam.core.convert import as_tensor as as_tensor
-from hornbeam.core.convert import unify as unify
-from hornbeam.ir import types as types
-from hornbeam.ir.types import dtype_name as dtype_name
-from hornbeam.ir.types import is_float as is_float
-from hornbeam.ir.types import is_integer as is_integer
+from hornbeam.core.sparse import SparseTensor as SparseTensor
+from hornbeam.data.composite import Composite as Composite
+from hornbeam.data.elements import map_parts as map_parts
 from hornbeam.ops._common import shape_of as shape_of
+from hornbeam.ops.attention import masked_attention as masked_attention
+from hornbeam.ops.image.warping import homography as homography
+from hornbeam.ops.operation_classes import operation_class as operation_class
+from hornbeam.ops.recurrent import gru as gru
+from hornbeam.ops.recurrent import lstm as lstm
+from hornbeam.primitives import complex_ as complex_
+
+if TYPE_CHECKING:
+    from hornbeam._internal.typing import Tree as Tree
+    from hornbeam.core.typing import TensorLike as TensorLike
+
+# Class of sparse results.
+SPARSE_CLASS = (_sparse, "result_class")

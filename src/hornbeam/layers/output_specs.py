@@ -9,7 +9,7 @@ from hornbeam import tree
 from hornbeam._internal.origin import is_own
 from hornbeam._internal.typing import ShapeTree, Tree
 from hornbeam.core.registry import custom_object_scope
-from hornbeam.core.symbolic import KerasTensor, infer_types
+from hornbeam.core.symbolic import compute_output_spec, infer_types
 from hornbeam.ir.sizes import known_or_none
 from hornbeam.layers.building import call_with_shapes
 from hornbeam.layers.call import LayerCall, call_signature
@@ -28,10 +28,9 @@ def declared_spec(layer: Layer, call: LayerCall) -> Tree:
 
 def inferred_spec(layer: Layer, *args: Any, **kwargs: Any) -> Tree:
     """Return symbolic tensors like the outputs of a call, by running `call` on symbolic tensors."""
-    specs = infer_types(layer.__call__, args, kwargs)
+    spec = compute_output_spec(layer.__call__, *args, **kwargs)
     layer._clear_losses()
-    symbols = [KerasTensor(*spec) if isinstance(spec, tuple) else spec for spec in specs.leaves]
-    return tree.pack_sequence_as(specs.structure, symbols)
+    return spec
 
 
 def output_shape(

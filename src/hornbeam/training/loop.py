@@ -86,17 +86,17 @@ class Loop:
 
     def _run_chunks(self, step: Step, data: ArrayData, rows: np.ndarray) -> None:
         """Run a step for each row of the matrix `rows`, in chunks of one engine call each."""
-        engine, sizes = current_engine(), self.trainer.chunk_sizes
+        engine = current_engine()
         at = 0
         while at < len(rows) and not self._stopped:
-            size = self._begin_execution() if self.every_batch else sizes.get(step, 1)
+            size = self._begin_execution() if self.every_batch else step.chunk_size
             chunk = rows[at : at + min(size, data.most_steps(rows.shape[1]) or size)]
             started = time.perf_counter()
             with uninterrupted():
                 stacked = flattened(step.run_many(*data.chunk(engine, chunk)))
             seconds = time.perf_counter() - started
             if not self.every_batch and len(chunk) == size:  # equal in all processes, for equal times
-                sizes[step] = next_chunk(sizes.get(step, 1), slowest(seconds))
+                step.chunk_size = next_chunk(step.chunk_size, slowest(seconds))
             at += len(chunk)
             data.cursor.consumed += len(chunk)
 

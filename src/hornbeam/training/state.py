@@ -49,8 +49,6 @@ class TrainingState:
         # True during a `fit` that searches every step for values that are not finite.
         self.debug_nans = False
         self.steps: Bounded = Bounded()
-        # Steps of a chunk by compiled step, as the loop measured them.
-        self.chunk_sizes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self.predictors: Bounded = Bounded()
         # Eager calls of the model as one node (see `hornbeam.training.model_call`).
         self.calls: Bounded = Bounded()

@@ -53,6 +53,8 @@ class Step:
         self._one: Compiled | None = None
         self._many: Executable | None = None
         self._captured: list[Any] = []
+        # Steps of a call of `run_many`, as the loop measured their time.
+        self.chunk_size = 1
 
     def compiled(self, many: bool) -> Executable:
         """Return the executable of `run_many`, or of `run`."""

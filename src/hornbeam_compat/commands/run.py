@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from hornbeam.extensions.commands import add_engine_option, choose_engine
+from hornbeam.extensions.packages import add_engine_option, choose_engine
 
 USAGE = """hornbeam run [--engine NAME] SCRIPT [ARG ...]
        hornbeam run [--engine NAME] NOTEBOOK.ipynb [--output FILE.ipynb]

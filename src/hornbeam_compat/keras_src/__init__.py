@@ -6,6 +6,7 @@ the few names behind them that Keras does not export and packages use all the sa
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib
 import json
@@ -17,8 +18,8 @@ from typing import Any
 
 import hornbeam
 from hornbeam.errors import MissingModuleError, MissingNameError
-from hornbeam.extensions.operations import operation_class
-from hornbeam.extensions.packages import find_exported, nearest
+from hornbeam.extensions.packages import find_exported
+from hornbeam.extensions.tensors import operation_class
 from hornbeam_compat.keras_src.private import BACKEND_MODULES, PRIVATE, REFUSED
 
 # Module below `keras.src` -> name there -> public paths below `keras`.
@@ -156,9 +157,11 @@ def source_module(name: str, path: str) -> ModuleType:
 def refusal(path: str, name: str) -> str:
     """Return the message for a name that is missing in `keras.src.<path>`."""
     public = sorted(_table().get(path, ()))
+    close = difflib.get_close_matches(name, public, 1)
     instead = f" Public names there: {', '.join(public[:8])}." if public else ""
+    hint = f" Did you mean {close[0]!r}?" if close else instead
     return (
         f"{f'keras.src.{path}'.rstrip('.')} has no {name!r} here: it is private to Keras, or of another "
-        f"version than {importlib.import_module('keras').__version__}.{nearest(name, public) or instead} "
+        f"version than {importlib.import_module('keras').__version__}.{hint} "
         f"Hornbeam {hornbeam.__version__} has the public names of Keras"
     )

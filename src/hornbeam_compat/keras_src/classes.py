@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from hornbeam.extensions.layers import Conv, DropoutMasks
 from hornbeam.extensions.layers import GlobalPooling as BaseGlobalPooling
@@ -15,9 +15,6 @@ from hornbeam.layers import Conv1D, Conv2D, Conv3D
 from hornbeam.losses import LossFunctionWrapper as LossFunctionWrapper
 from hornbeam.models import Functional as Functional
 
-if TYPE_CHECKING:
-    from hornbeam.extensions.typing import ActivationLike, ConstraintLike, InitializerLike, RegularizerLike
-
 __all__ = [
     "BaseConv",
     "BaseGlobalPooling",
@@ -27,6 +24,9 @@ __all__ = [
     "LossFunctionWrapper",
     "Merge",
 ]
+
+# An activation, initializer, regularizer or constraint: by name, as a config, or as a function.
+_Function: TypeAlias = str | dict[str, Any] | Callable[..., Any] | None
 
 
 @exported("keras.src.layers.convolutional.base_conv")
@@ -52,14 +52,14 @@ class BaseConv(Conv, metaclass=ABCMeta):
         data_format: str | None = None,
         dilation_rate: int | Sequence[int] = 1,
         groups: int = 1,
-        activation: ActivationLike = None,
+        activation: _Function = None,
         use_bias: bool = True,
-        kernel_initializer: InitializerLike = "glorot_uniform",
-        bias_initializer: InitializerLike = "zeros",
-        kernel_regularizer: RegularizerLike = None,
-        bias_regularizer: RegularizerLike = None,
-        kernel_constraint: ConstraintLike = None,
-        bias_constraint: ConstraintLike = None,
+        kernel_initializer: _Function = "glorot_uniform",
+        bias_initializer: _Function = "zeros",
+        kernel_regularizer: _Function = None,
+        bias_regularizer: _Function = None,
+        kernel_constraint: _Function = None,
+        bias_constraint: _Function = None,
         **kwargs: Any,
     ) -> None:
         # Attributes of the class in Conv1D and its like. `Layer.__init__`, which reads them, starts tracking.
@@ -67,23 +67,10 @@ class BaseConv(Conv, metaclass=ABCMeta):
         if rank == 1:
             object.__setattr__(self, "paddings", ("valid", "same", "causal"))
         super().__init__(
-            filters=filters,
-            kernel_size=kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            groups=groups,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
+            filters, kernel_size, strides, padding, data_format, dilation_rate, groups, activation, use_bias,
+            kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            kernel_constraint=kernel_constraint, bias_constraint=bias_constraint, **kwargs,
+        )  # fmt: skip
 
 
 for _layer in (Conv1D, Conv2D, Conv3D):

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from hornbeam.extensions.layers import Tracked
+from hornbeam import Layer
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def no_automatic_dependency_tracking(fn: Callable[..., T]) -> Callable[..., T]:
 
     @functools.wraps(fn)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> T:
-        if not isinstance(self, Tracked) or "_untracked" in vars(self):
+        if not isinstance(self, Layer) or "_untracked" in vars(self):
             return fn(self, *args, **kwargs)
         object.__setattr__(self, "_untracked", _AllNames())
         try:

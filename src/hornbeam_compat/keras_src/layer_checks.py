@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from hornbeam import KerasTensor, Model, losses, ops, random, tree
-from hornbeam.extensions.tensors import is_float
-from hornbeam.utils import standardize_dtype
+from hornbeam.backend import is_float_dtype, standardize_dtype
 
 
 def _is_shape(x: Any) -> bool:
@@ -244,7 +243,7 @@ def _check_float16(layer: Any, inputs: _Inputs, call: dict[str, Any]) -> None:
     """Check that symbolic and eager outputs agree in their dtypes, and weights stay float32."""
 
     def spec(x: Any) -> KerasTensor:
-        is_cast = layer.autocast and is_float(standardize_dtype(x.dtype))
+        is_cast = layer.autocast and is_float_dtype(x.dtype)
         return KerasTensor(x.shape, layer.compute_dtype if is_cast else x.dtype)
 
     specs = tree.map_structure(spec, inputs.symbolic)
@@ -253,5 +252,5 @@ def _check_float16(layer: Any, inputs: _Inputs, call: dict[str, Any]) -> None:
     for x, want in zip(tree.flatten(outputs), tree.flatten(expected), strict=True):
         assert standardize_dtype(x.dtype) == standardize_dtype(want.dtype), "dtype in mixed_float16"
     for weight in layer.weights:
-        if is_float(standardize_dtype(weight.dtype)):
+        if is_float_dtype(weight.dtype):
             assert standardize_dtype(weight.dtype) == "float32", "dtype of a weight"

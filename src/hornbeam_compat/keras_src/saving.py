@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from hornbeam import saving
-from hornbeam.extensions.files import checked_dataset, names_at, values_of
+from hornbeam.extensions.files import names_at, read_array
 from hornbeam.extensions.layers import is_shapes_only
 
 if TYPE_CHECKING:
@@ -102,10 +102,10 @@ class _Entry(MutableMapping[str, np.ndarray]):
         self._group = group
 
     def __getitem__(self, name: str) -> np.ndarray:
-        dataset = checked_dataset(self._file, f"{self._group}/{name}")
-        if dataset is None:
+        array = read_array(self._file, f"{self._group}/{name}")
+        if array is None:
             raise KeyError(name)
-        return values_of(dataset)
+        return array
 
     def __setitem__(self, name: str, value: Any) -> None:
         array = np.asarray(value)

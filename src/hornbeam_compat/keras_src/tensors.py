@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam import KerasTensor, Operation, Tensor, tree
+from hornbeam import KerasTensor, Tensor, tree
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tracing import compute_output_spec as compute_output_spec
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.typing import TensorLike, Tree
+    from hornbeam.extensions.tensors import TensorLike
 
 
 def get_keras_mask(x: Any) -> Tensor | None:
@@ -57,28 +58,6 @@ def standardize_shape(shape: Sequence[Any] | int) -> tuple[Any, ...]:
         if size is not None and not (isinstance(size, (int, np.integer)) and size >= 0):
             raise ValueError(f"a shape has integers of at least 0 and None, got {sizes}")
     return sizes
-
-
-class _Call(Operation):
-    """An operation that calls a function."""
-
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        return self.fn(*args, **kwargs)
-
-
-def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Tree:
-    """Return symbolic tensors with the shapes and dtypes of the result of a function.
-
-    Args:
-        fn: Function of tensors.
-        *args: Its arguments, with symbolic tensors.
-        **kwargs: Its keyword arguments.
-    """
-    return _Call(fn).compute_output_spec(*args, **kwargs)
 
 
 def convert_to_numpy(x: TensorLike) -> np.ndarray:

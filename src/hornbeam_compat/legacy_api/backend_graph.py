@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hornbeam import KerasTensor, Model, Tensor, Variable, ops
+from hornbeam import KerasTensor, Model, Operation, Tensor, Variable, ops
 from hornbeam import gradients as core_gradients
 from hornbeam.extensions.tensors import as_tensor
-from hornbeam.extensions.tracing import retain_graph, symbolic_call
+from hornbeam.extensions.tracing import retain_graph
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.typing import TensorLike
+    from hornbeam.extensions.tensors import TensorLike
 
 # Name -> its replacement.
 REPLACEMENTS = {
@@ -64,14 +64,16 @@ def gradients(
     sources = list(variables) if isinstance(variables, (list, tuple)) else [variables]
     ancestors = _ancestors(loss)
     known = [x for x in sources if not isinstance(x, KerasTensor) or id(x) in ancestors]
-    results = iter(symbolic_call(_gradients_of_values, (loss, *known), {}) if known else ())
+    results = iter(Gradients()(loss, *known) if known else ())
     return [next(results) if any(x is y for y in known) else None for x in sources]
 
 
-def _gradients_of_values(loss: TensorLike, *sources: TensorLike) -> list[Tensor]:
-    """Return the gradients; values remember how they were computed from one another."""
-    total = as_tensor(loss)
-    return core_gradients(total if total.shape == () else ops.sum(total), [as_tensor(x) for x in sources])
+class Gradients(Operation):
+    """Gradients of a sum: values remember how they were computed from one another."""
+
+    def call(self, loss: TensorLike, *sources: TensorLike) -> list[Tensor]:
+        total = as_tensor(loss)
+        return core_gradients(total if total.shape == () else ops.sum(total), [as_tensor(x) for x in sources])
 
 
 def _ancestors(tensor: KerasTensor) -> set[int]:

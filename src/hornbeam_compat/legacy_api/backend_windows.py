@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hornbeam import Tensor, Variable, config, layers, ops, random
 from hornbeam import name_scope as name_scope
-from hornbeam.extensions.layers import standard_data_format
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam_compat.keras_src.arguments import standardize_data_format
 from hornbeam_compat.legacy_api.arguments import with_earlier_names
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.typing import TensorLike
+    from hornbeam.extensions.tensors import TensorLike
 
 R = TypeVar("R")
 _Fold = Callable[[Tensor, Tensor], Tensor]
@@ -75,7 +75,7 @@ def conv2d_transpose(
     dilation_rate: Sequence[int] = (1, 1),
 ) -> Tensor:
     """Convolve transposed, to a shape of which the sizes decide how much is added at the end."""
-    first = 1 if standard_data_format(data_format) == "channels_last" else 2
+    first = 1 if standardize_data_format(data_format) == "channels_last" else 2
     extra = []
     for axis, step, rate in zip(range(2), strides, dilation_rate, strict=True):
         window = rate * (kernel.shape[axis] - 1) + 1
@@ -113,7 +113,7 @@ _Pairs = Sequence[Sequence[int]]
 
 
 def _padded(x: TensorLike, amounts: _Pairs, data_format: str | None) -> Tensor:
-    last = standard_data_format(data_format) == "channels_last"
+    last = standardize_data_format(data_format) == "channels_last"
     pairs, none = [tuple(pair) for pair in amounts], (0, 0)
     return ops.pad(x, [none, *pairs, none] if last else [none, none, *pairs])
 

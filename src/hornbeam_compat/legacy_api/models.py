@@ -17,7 +17,7 @@ from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.typing import TensorTree
+    from hornbeam.extensions.tensors import Tree
 
 R = TypeVar("R")
 Monitor = callbacks.Checkpoint | callbacks.EarlyStopping | callbacks.ReduceLROnPlateau
@@ -100,7 +100,7 @@ def _batches_method(name: str, method: Callable[..., R]) -> Callable[..., R]:
 
 
 def predict_classes(
-    self: Model, x: TensorTree, batch_size: int | None = None, verbose: int | str = 0
+    self: Model, x: Tree, batch_size: int | None = None, verbose: int | str = 0
 ) -> np.ndarray:
     """Return the most probable class of each sample."""
     log_deprecated("Model.predict_classes(x)", "np.argmax(model.predict(x), axis=-1)")
@@ -108,9 +108,7 @@ def predict_classes(
     return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
 
 
-def predict_proba(
-    self: Model, x: TensorTree, batch_size: int | None = None, verbose: int | str = 0
-) -> np.ndarray:
+def predict_proba(self: Model, x: Tree, batch_size: int | None = None, verbose: int | str = 0) -> np.ndarray:
     """Call `predict`."""
     log_deprecated("Model.predict_proba()", "Model.predict()")
     return self.predict(x, batch_size=batch_size, verbose=verbose)
@@ -129,9 +127,9 @@ class CompiledLoss:
 
     def __call__(
         self,
-        y_true: TensorTree,
-        y_pred: TensorTree,
-        sample_weight: TensorTree = None,
+        y_true: Tree,
+        y_pred: Tree,
+        sample_weight: Tree = None,
         regularization_losses: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Compute the loss of a batch.
@@ -164,7 +162,7 @@ class CompiledMetrics:
     def __init__(self, model: Model) -> None:
         self._metrics = model._hb_trainer.metrics
 
-    def update_state(self, y_true: TensorTree, y_pred: TensorTree, sample_weight: TensorTree = None) -> None:
+    def update_state(self, y_true: Tree, y_pred: Tree, sample_weight: Tree = None) -> None:
         """Update the metrics by a batch.
 
         Args:

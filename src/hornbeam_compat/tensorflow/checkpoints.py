@@ -19,17 +19,11 @@ import numpy as np
 
 from hornbeam import Variable
 from hornbeam.errors import ModelFileError
-from hornbeam.extensions.files import (
-    arrays_in,
-    how_to_raise,
-    max_text_bytes,
-    parse_json,
-    replace_file,
-    to_storable,
-)
+from hornbeam.extensions.files import parse_json, replace_file
 from hornbeam.extensions.tracing import eager_scope
 from hornbeam.layers import Layer
 from hornbeam.optimizers import Optimizer
+from hornbeam.saving import load_arrays
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.data import DatasetIterator
@@ -240,7 +234,7 @@ class Checkpoint(Parts):
         graph = ObjectGraph(self)
         nodes = np.frombuffer(json.dumps(graph.nodes).encode(), np.uint8)
         with replace_file(f"{file_prefix}{_SUFFIX}") as file:
-            values = {key: to_storable(value) for key, value in graph.values.items()}
+            values = {key: _storable(value) for key, value in graph.values.items()}
             np.savez(file, **{**values, _GRAPH: nodes})  # type: ignore[arg-type]
         return str(file_prefix)
 
@@ -299,8 +293,7 @@ class CheckpointReader:
         if prefix is None or not file.exists():
             also = f" ({path}.index is a file of TensorFlow's)" if Path(f"{path}.index").exists() else ""
             raise FileNotFoundError(f"there is no checkpoint {path} of Hornbeam, a .npz file{also}")
-        with open(file, "rb") as stream:
-            self.values = arrays_in(stream, _SUFFIX)
+        self.values = load_arrays(file)
         if _GRAPH not in self.values:
             raise ModelFileError(f"{file} is not a checkpoint: it has no names of objects")
         self.nodes = _parsed(self.values[_GRAPH], self.values, f"the graph of objects in {file}")
@@ -325,14 +318,17 @@ class CheckpointReader:
         return self.values[tensor_str]
 
 
+def _storable(array: np.ndarray) -> np.ndarray:
+    """Return bfloat16, which NumPy's files lack, as float32, which holds its values exactly."""
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
 def _parsed(text: np.ndarray, values: Mapping[str, Any], source: str) -> list[dict[str, Any]]:
     """Return the graph of objects that a file has as JSON.
 
     Raises:
         ModelFileError: If the text is too long or no such graph, or names a value that is not in the file.
     """
-    if text.nbytes > max_text_bytes():
-        raise ModelFileError(f"{source} has {text.nbytes:,} bytes, which is too long. {how_to_raise('text')}")
     nodes = parse_json(text.tobytes(), source)
     if not isinstance(nodes, list) or not nodes or not all(isinstance(node, dict) for node in nodes):
         raise ModelFileError(f"{source} is not a list of objects")

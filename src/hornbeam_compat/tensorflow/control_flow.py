@@ -16,8 +16,7 @@ import numpy as np
 from hornbeam import ops, tree
 from hornbeam.data import Strings
 from hornbeam.errors import BranchError, ConcretizationError
-from hornbeam.extensions.data import Composite, for_user
-from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tensors import Composite, as_tensor
 from hornbeam.extensions.tracing import current_level
 from hornbeam_compat.tensorflow.extension_types import row_of, stack_tensors
 from hornbeam_compat.tensorflow.ragged import concatenate, stack_rows
@@ -180,7 +179,8 @@ def map_fn(
     counts = [x.row_count() if isinstance(x, Composite) else len(x) for x in leaves]
     results = []
     for index in range(counts[0]):
-        parts = [for_user(row_of(x, index)) for x in leaves]
+        rows = [row_of(x, index) for x in leaves]
+        parts = [row.for_user() if isinstance(row, Composite) else convert_to_tensor(row) for row in rows]
         results.append(fn(tree.pack_sequence_as(elems, parts)))
     return tree.map_structure(lambda *rows: _stacked(rows), *results)
 

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from hornbeam import Tensor, ops
+from hornbeam.backend import standardize_dtype
 from hornbeam.data import AUTOTUNE as AUTOTUNE
 from hornbeam.data import INFINITE_CARDINALITY as INFINITE_CARDINALITY
 from hornbeam.data import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
-from hornbeam.data import Dataset, TensorSpec
-from hornbeam.extensions.data import Composite, IteratorTransform, for_user, is_text, map_parts
-from hornbeam.extensions.data import elements as elements_module
-from hornbeam.extensions.tensors import as_tensor, dtype_name
+from hornbeam.data import Dataset, Strings, TensorSpec
+from hornbeam.extensions.tensors import Composite, as_tensor, map_parts
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.ragged import stack_rows
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow
@@ -66,6 +65,11 @@ def TextLineDataset(filenames: TensorLike, *args: object, **kwargs: object) -> D
     return Dataset.from_generator(lines, output_signature=TensorSpec((), "string"))
 
 
+# Before `patches` replace them.
+_elements_of = Dataset.__iter__
+_numpy_elements_of = Dataset.as_numpy_iterator
+
+
 class DatasetIterator:
     """Iterator of a dataset, whose position checkpoints store.
 
@@ -79,7 +83,7 @@ class DatasetIterator:
 
     def _start(self, orders: list[list[int]], skipped: int) -> None:
         self._orders = orders
-        self._elements = map(for_user, self._dataset._stage.run())
+        self._elements = _elements_of(self._dataset)
         self._position = skipped
         for _ in range(skipped):
             next(self._elements, None)
@@ -146,14 +150,12 @@ def ragged_batch(
     """Combine consecutive elements of different lengths into ragged batches."""
 
     def as_row(part: Tree) -> Tree:
-        return (
-            RaggedRow(for_user(part), stack_rows)
-            if np.ndim(part) and not isinstance(part, Composite)
-            else part
-        )
+        return RaggedRow(part, stack_rows) if np.ndim(part) and not isinstance(part, Composite) else part
 
-    rows = IteratorTransform(dataset._stage, lambda run: (map_parts(as_row, x) for x in run), "ragged_batch")
-    return Dataset(rows).batch(batch_size, drop_remainder)
+    def as_rows(*element: Tree) -> Tree:
+        return map_parts(as_row, element[0] if len(element) == 1 else element)
+
+    return dataset.map(as_rows).batch(batch_size, drop_remainder)
 
 
 def snapshot(dataset: Dataset, path: FilePath, compression: object = "AUTO", **options: object) -> Dataset:
@@ -163,15 +165,15 @@ def snapshot(dataset: Dataset, path: FilePath, compression: object = "AUTO", **o
 
 def _as_numpy_iterator(dataset: Dataset) -> Iterator[Any]:
     """Return an iterator over the elements as NumPy arrays and numbers, and bytes for text."""
-    elements = dataset._stage.run()
-    return (map_parts(lambda part: as_bytes(part) if is_text(part) else part, x) for x in elements)
+    elements = _numpy_elements_of(dataset)
+    return (map_parts(lambda part: as_bytes(part) if holds_text(part) else part, x) for x in elements)
 
 
 def patches() -> list[Patch]:
     """List the patches that give datasets, their iterators and text the methods of TensorFlow."""
     return [
         Patch(Dataset, "as_numpy_iterator", _as_numpy_iterator),
-        Patch(elements_module, "text_for_user", StringTensor),
+        Patch(Strings, "of", StringTensor),
         Patch(Dataset, "__iter__", lambda self: DatasetIterator(self)),
         Patch(Dataset, "ragged_batch", ragged_batch),
         Patch(Dataset, "snapshot", snapshot),
@@ -278,7 +280,7 @@ def _check_row(row: list[str], names: Sequence[str], path: str) -> list[str]:
     return row
 
 
-def _column(name: str, texts: list[str], na_value: str, default: object) -> np.ndarray:
+def _column(name: str, texts: list[str], na_value: str, default: Tree) -> np.ndarray:
     """Convert the values of one column; `default` determines its dtype and replaces missing values."""
     value = default[0] if isinstance(default, (list, tuple)) else default
     missing = [text in ("", na_value) for text in texts]
@@ -291,7 +293,7 @@ def _column(name: str, texts: list[str], na_value: str, default: object) -> np.n
     elif isinstance(value, (bool, int, float, np.generic)):
         dtype = "float32" if isinstance(value, float) else "int32"
     else:
-        dtype, value = _dtype_name(value), None
+        dtype, value = standardize_dtype(value), None
     if value is None and any(missing):
         raise ValueError(f"column {name!r} has no value in row {missing.index(True)} and no default")
     filled = [str(value) if absent else text for text, absent in zip(texts, missing, strict=True)]
@@ -299,10 +301,6 @@ def _column(name: str, texts: list[str], na_value: str, default: object) -> np.n
     if column is None:
         raise ValueError(f"column {name!r} contains values that are not {dtype}")
     return column
-
-
-def _dtype_name(dtype: object) -> str:
-    return "string" if str(getattr(dtype, "name", dtype)) == "string" else dtype_name(dtype)
 
 
 def _convert(texts: Sequence[str], dtype: str) -> np.ndarray | None:

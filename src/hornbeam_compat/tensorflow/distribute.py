@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hornbeam import ops
-from hornbeam.extensions.state import ThreadSetting
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.tensorflow.typing import TensorLike
 
@@ -29,8 +29,16 @@ NAMESPACES = {
 }
 
 T = TypeVar("T")
-_active: ThreadSetting[tuple[Any, ...]] = ThreadSetting("strategies", ())
-_in_replica = ThreadSetting("inside of Strategy.run", 0)
+
+
+class _Thread(threading.local):
+    """The strategies whose scopes are open in a thread, and how many calls of `Strategy.run` are."""
+
+    strategies: tuple[Any, ...] = ()
+    runs = 0
+
+
+_thread = _Thread()
 
 
 class ReduceOp:
@@ -149,12 +157,12 @@ class Strategy:
     @contextlib.contextmanager
     def scope(self) -> Iterator[Strategy]:
         """Make this the strategy of the block; variables are created as outside of it."""
-        before = _active.get()
-        _active.set((*before, self))
+        before = _thread.strategies
+        _thread.strategies = (*before, self)
         try:
             yield self
         finally:
-            _active.set(before)
+            _thread.strategies = before
 
     def run(
         self, fn: Callable[..., T], args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None,
@@ -162,12 +170,11 @@ class Strategy:
     ) -> T:  # fmt: skip
         """Call `fn` once."""
         with self.scope():
-            depth = _in_replica.get()
-            _in_replica.set(depth + 1)
+            _thread.runs += 1
             try:
                 return fn(*args, **(kwargs or {}))
             finally:
-                _in_replica.set(depth)
+                _thread.runs -= 1
 
     def reduce(self, reduce_op: object, value: TensorLike, axis: int | None) -> TensorLike:
         """Return the value, or its sum or mean along an axis."""
@@ -246,17 +253,17 @@ _default = Strategy()
 
 def get_strategy() -> Strategy:
     """Return the strategy of the present block, or that of one replica."""
-    return _active.get()[-1] if _active.get() else _default
+    return _thread.strategies[-1] if _thread.strategies else _default
 
 
 def has_strategy() -> bool:
     """Return True inside of the scope of a strategy."""
-    return bool(_active.get())
+    return bool(_thread.strategies)
 
 
 def in_cross_replica_context() -> bool:
     """Return True inside of the scope of a strategy, and False inside of its `run`."""
-    return has_strategy() and not _in_replica.get()
+    return has_strategy() and not _thread.runs
 
 
 def get_replica_context() -> ReplicaContext | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import Tensor
-from hornbeam.extensions.tensors import types
+from hornbeam.backend import standardize_dtype
 from hornbeam.ops import cast
 from hornbeam_compat.tensorflow.typing import DTypeLike
 
@@ -32,19 +32,19 @@ class DType(str):
 
     @property
     def as_numpy_dtype(self) -> type[np.generic]:
-        return np.object_ if self == "string" else types.numpy_dtype(str(self)).type
+        return np.object_ if self == "string" else np.dtype(str(self)).type
 
     @property
     def is_floating(self) -> builtins.bool:
-        return types.is_float(self)
+        return "float" in self
 
     @property
     def is_integer(self) -> builtins.bool:
-        return types.is_integer(self)
+        return "int" in self
 
     @property
     def is_complex(self) -> builtins.bool:
-        return types.is_complex(self)
+        return self.startswith("complex")
 
     @property
     def is_bool(self) -> builtins.bool:
@@ -52,7 +52,7 @@ class DType(str):
 
     @property
     def size(self) -> int:
-        return types.itemsize(str(self))
+        return np.dtype(str(self)).itemsize
 
     @property
     def max(self) -> float:
@@ -67,8 +67,7 @@ class DType(str):
 
 
 def _limits(dtype: DType) -> np.finfo[Any] | np.iinfo[Any]:
-    numpy_dtype = types.numpy_dtype(str(dtype))
-    return np.finfo(numpy_dtype) if dtype.is_floating else np.iinfo(numpy_dtype)
+    return np.finfo(str(dtype)) if dtype.is_floating else np.iinfo(str(dtype))
 
 
 bfloat16, float16, float32, float64 = map(DType, ("bfloat16", "float16", "float32", "float64"))
@@ -84,7 +83,7 @@ def as_dtype(type_value: DTypeLike) -> DType:
         isinstance(type_value, np.dtype) and type_value.kind in "SUO"
     ):
         return string
-    return DType(types.dtype_name(type_value))
+    return DType(standardize_dtype(type_value))
 
 
 class TensorShape(tuple[Any, ...]):

@@ -14,7 +14,7 @@ import numpy as np
 
 from hornbeam import Tensor, ops, tree
 from hornbeam.data import Strings
-from hornbeam.extensions.data import Composite
+from hornbeam.extensions.tensors import Composite
 from hornbeam_compat.tensorflow import ragged, sparse
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, TensorSpec, TypeSpec, as_dtype
 from hornbeam_compat.tensorflow.ragged_rows import RaggedTensorSpec

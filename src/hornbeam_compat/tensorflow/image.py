@@ -9,7 +9,8 @@ import numpy as np
 
 from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
-from hornbeam.extensions.tensors import as_tensor, is_float, shape_of
+from hornbeam.backend import is_float_dtype
+from hornbeam.extensions.tensors import as_tensor, shape_of
 from hornbeam.random import SeedGenerator
 from hornbeam_compat.tensorflow.files import (
     decode_image,
@@ -63,7 +64,7 @@ def resize(
     if method == "area":
         rows, columns = _area_weights(pixels.shape[-3], height), _area_weights(pixels.shape[-2], width)
         return ops.einsum("ih,...hwc,jw->...ijc", rows, ops.cast(pixels, "float32"), columns)
-    floats = pixels if is_float(pixels.dtype) else ops.cast(pixels, "float32")
+    floats = pixels if is_float_dtype(pixels.dtype) else ops.cast(pixels, "float32")
     return ops.image.resize(
         floats, (height, width), interpolation=method, antialias=antialias, data_format="channels_last"
     )
@@ -208,10 +209,10 @@ def convert_image_dtype(
     pixels = as_tensor(image)
     if pixels.dtype == dtype:
         return pixels
-    if is_float(str(dtype)):
+    if is_float_dtype(dtype):
         floats = ops.cast(pixels, dtype)
-        return floats if is_float(pixels.dtype) else floats / _largest(pixels.dtype)
-    if is_float(pixels.dtype):
+        return floats if is_float_dtype(pixels.dtype) else floats / _largest(pixels.dtype)
+    if is_float_dtype(pixels.dtype):
         return ops.saturate_cast(pixels * (_largest(str(dtype)) + 0.5), dtype)
     raise NotImplementedError(f"tf.image.convert_image_dtype from {pixels.dtype} to {dtype} is not supported")
 
@@ -306,7 +307,7 @@ def _sample_weights(first: Tensor, last: Tensor, size: int, count: int, method: 
 def _apply_to_floats(fn: Callable[..., Any], image: TensorLike) -> Tensor:
     """Apply `fn` to an image as floats from 0 to 1, and convert the result back."""
     pixels = as_tensor(image)
-    if is_float(pixels.dtype):
+    if is_float_dtype(pixels.dtype):
         return fn(pixels)
     return convert_image_dtype(fn(convert_image_dtype(pixels, "float32")), pixels.dtype, saturate=True)
 

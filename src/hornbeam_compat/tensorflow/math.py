@@ -10,7 +10,7 @@ import numpy as np
 
 from hornbeam import Tensor, ops
 from hornbeam.errors import ShapeError
-from hornbeam.extensions.tensors import as_tensor, sparse
+from hornbeam.extensions.tensors import SparseTensor, as_tensor
 from hornbeam.extensions.tracing import current_level
 from hornbeam_compat.tensorflow.nn import (
     in_top_k,
@@ -194,7 +194,7 @@ def bincount(
         raise ValueError(f"tf.math.bincount: axis must be 0 or -1, got {axis}")
     if binary_output and weights is not None:
         raise ValueError("tf.math.bincount takes weights or binary_output=True, not both")
-    if isinstance(arr, sparse.SparseTensor):
+    if isinstance(arr, SparseTensor):
         raise TypeError("tf.math.bincount takes no sparse tensors here: pass arr.values for their counts")
     integers, least = as_tensor(arr), minlength or 0
     if axis != -1:

@@ -10,8 +10,7 @@ import numpy as np
 
 from hornbeam import Tensor, ops
 from hornbeam.errors import ShapeError
-from hornbeam.extensions.data import Composite
-from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tensors import Composite, as_tensor
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow, RaggedTensorSpec
 from hornbeam_compat.tensorflow.sparse import SparseTensor

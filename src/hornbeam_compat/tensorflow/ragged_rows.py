@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.extensions.data import Composite, as_part
+from hornbeam.extensions.tensors import Composite
 from hornbeam_compat.tensorflow.dtypes import TensorShape, TypeSpec, as_dtype
 from hornbeam_compat.tensorflow.typing import DTypeLike, RaggedOrTensor, Sizes, TextOrTensor, Tree
 
@@ -29,7 +29,7 @@ class RaggedRow(Composite):
 
     def row(self, index: int) -> Tree:
         """Return a value."""
-        return as_part(self.value[index])
+        return self.value[index].numpy()
 
     def row_count(self) -> int:
         """Return the number of values."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from hornbeam import Tensor, Variable, ops
 from hornbeam import random as hb_random
-from hornbeam.extensions.tensors import is_integer, shape_of
+from hornbeam.backend import is_int_dtype
+from hornbeam.extensions.tensors import shape_of
 from hornbeam.random import host_bits
 from hornbeam_compat.tensorflow.arrays import shuffle
 from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, TensorLike
@@ -68,7 +69,7 @@ def _uniform(
     shape: ShapeLike, minval: TensorLike, maxval: TensorLike | None, dtype: DTypeLike,
     seed: hb_random.SeedGenerator | Tensor | None,
 ) -> Tensor:  # fmt: skip
-    if is_integer(str(dtype)):
+    if is_int_dtype(dtype):
         if maxval is None:
             raise ValueError("tf.random.uniform needs maxval= for an integer dtype")
         return hb_random.randint(shape_of(shape), minval, maxval, dtype, seed=seed)

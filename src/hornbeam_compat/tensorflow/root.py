@@ -12,8 +12,7 @@ import numpy as np
 
 import hornbeam
 from hornbeam import ops
-from hornbeam.extensions.operations import complex_
-from hornbeam.extensions.tensors import as_tensor, unify
+from hornbeam.extensions.tensors import as_tensor, complex_
 from hornbeam.initializers import Constant, Ones, RandomNormal, RandomUniform, Zeros
 from hornbeam_compat.tensorflow import (
     arrays,
@@ -144,7 +143,11 @@ class UnconnectedGradients:
 def complex(real: TensorLike, imag: TensorLike, name: str | None = None) -> hornbeam.Tensor:
     """Return real + i imag: complex128 for float64, else complex64."""
     dtype = "float64" if "float64" in (as_tensor(real).dtype, as_tensor(imag).dtype) else "float32"
-    return hornbeam.Tensor(complex_(*unify(real, imag, dtype=dtype)))
+    parts = [ops.cast(part, dtype) for part in (real, imag)]
+    if parts[0].shape != parts[1].shape:
+        shape = ops.add(*parts).shape  # by broadcasting; the sum itself is never computed
+        parts = [ops.broadcast_to(part, shape) for part in parts]
+    return hornbeam.Tensor(complex_(*(part.node for part in parts)))
 
 
 @contextlib.contextmanager

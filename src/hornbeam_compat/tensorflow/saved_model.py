@@ -17,9 +17,10 @@ import numpy as np
 from hornbeam import Tensor, Variable, tree
 from hornbeam.data import Strings
 from hornbeam.errors import MissingNameError
-from hornbeam.extensions.files import arrays_in, parse_json
+from hornbeam.extensions.files import parse_json
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam.layers import Layer
+from hornbeam.saving import load_arrays
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.tensorflow.dtypes import TensorSpec
 from hornbeam_compat.tensorflow.functions import ConcreteFunction, Function
@@ -238,8 +239,7 @@ class _Reader:
         content: Any = parse_json((folder / _OBJECTS).read_bytes(), _OBJECTS)
         self.root, self.signatures = content["root"], content["signatures"]
         self._objects = content["objects"]
-        with (folder / _VALUES).open("rb") as file:
-            self._values = arrays_in(file, ".npz")
+        self._values = load_arrays(folder / _VALUES)
         self._created: dict[int, Any] = {}
 
     def object(self, number: int) -> Tree:

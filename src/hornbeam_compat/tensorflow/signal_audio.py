@@ -10,8 +10,7 @@ from typing import NamedTuple, SupportsFloat, SupportsInt
 import numpy as np
 
 from hornbeam import Tensor, ops
-from hornbeam.extensions.operations import complex_
-from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tensors import as_tensor, complex_
 from hornbeam.extensions.tracing import is_unknown
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 import numpy as np
 
 from hornbeam import Tensor, ops
-from hornbeam.extensions.data import Composite
-from hornbeam.extensions.tensors import as_tensor
-from hornbeam.extensions.tensors import sparse as core
+from hornbeam.extensions.tensors import SPARSE_CLASS, Composite, as_tensor
+from hornbeam.extensions.tensors import SparseTensor as CoreSparseTensor
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.dtypes import TensorShape, TypeSpec, as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text, take
 from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, Sizes, TensorLike, TextOrTensor
 
 T = TypeVar("T")
-AnySparse: TypeAlias = "SparseTensor | core.SparseTensor"
+AnySparse: TypeAlias = "SparseTensor | CoreSparseTensor"
 
 # Namespace -> its names.
 NAMESPACES = {
@@ -147,7 +146,7 @@ class IndexedSlices:
         return np.asarray(self.to_tensor(), dtype)
 
 
-class SparseNumbers(core.SparseTensor, SparseTensor):  # type: ignore[misc]  # both have `with_values`
+class SparseNumbers(CoreSparseTensor, SparseTensor):  # type: ignore[misc]  # both have `with_values`
     """Sparse tensor of numbers."""
 
     __slots__ = ()
@@ -187,7 +186,7 @@ def _parts(sp: AnySparse) -> tuple[np.ndarray, Any, tuple[int, ...]]:
 
 def patches() -> list[Patch]:
     """List the patch by which operations on sparse tensors return those of TensorFlow."""
-    return [Patch(core, "result_class", SparseNumbers)]
+    return [Patch(*SPARSE_CLASS, SparseNumbers)]
 
 
 # -- tf.sparse -----------------------------------------------------------------------------------------------
@@ -227,8 +226,8 @@ def reorder(sp_input: T, name: str | None = None) -> T:
 
 def map_values(op: Callable[..., Any], *args: AnySparse | TensorLike, **kwargs: object) -> SparseTensor:
     """Apply a function to the values; other arguments that are sparse have the same places."""
-    first = next(x for x in args if isinstance(x, core.SparseTensor))
-    flat = [x.values if isinstance(x, core.SparseTensor) else x for x in args]
+    first = next(x for x in args if isinstance(x, CoreSparseTensor))
+    flat = [x.values if isinstance(x, CoreSparseTensor) else x for x in args]
     return SparseTensor(first.indices, op(*flat, **kwargs), first.shape)
 
 
@@ -236,7 +235,7 @@ def add(
     a: TensorLike, b: TensorLike, threshold: object = 0, name: str | None = None
 ) -> SparseTensor | Tensor:
     """Add two tensors; the sum of two sparse ones is sparse."""
-    if not (isinstance(a, core.SparseTensor) and isinstance(b, core.SparseTensor)):
+    if not (isinstance(a, CoreSparseTensor) and isinstance(b, CoreSparseTensor)):
         return ops.add(a, b)
     (places_a, values_a, shape), (places_b, values_b, _) = _parts(a), _parts(b)
     places, inverse = np.unique(np.concatenate([places_a, places_b]), axis=0, return_inverse=True)
@@ -262,7 +261,7 @@ def sparse_dense_matmul(
     sp_a: TensorLike, b: TensorLike, adjoint_a: bool = False, adjoint_b: bool = False, name: str | None = None
 ) -> Tensor:
     """Multiply matrices, of which one or both are sparse."""
-    left: Any = transpose(sp_a) if adjoint_a and isinstance(sp_a, core.SparseTensor) else sp_a
+    left: Any = transpose(sp_a) if adjoint_a and isinstance(sp_a, CoreSparseTensor) else sp_a
     right = ops.transpose(b) if adjoint_b else b
     return ops.matmul(left, right)
 
@@ -407,7 +406,7 @@ def eye(
 
 def _rows(x: SparseStrings | TensorLike) -> tuple[list[set[Any]], tuple[int, ...], bool]:
     """Return the sets along the last axis, the other sizes, and True for strings."""
-    if isinstance(x, (core.SparseTensor, SparseStrings)):
+    if isinstance(x, (CoreSparseTensor, SparseStrings)):
         places, values, shape = _parts(x)
         rows: list[set[Any]] = [set() for _ in range(int(np.prod(shape[:-1])))]
         flat = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,8 +12,8 @@ import numpy as np
 
 from hornbeam import Tensor, ops, tree
 from hornbeam.data import Strings
-from hornbeam.extensions.hashing import fingerprint64
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam.layers import Hashing
 from hornbeam_compat.tensorflow.dtypes import TensorShape
 from hornbeam_compat.tensorflow.typing import DTypeLike, Sizes, TensorLike, Tensors, TextOrTensor, Tree
 
@@ -227,9 +228,12 @@ def to_number(input: TensorLike, out_type: DTypeLike = "float32", name: str | No
 
 def to_hash_bucket_fast(input: TensorLike, num_buckets: int, name: str | None = None) -> Tensor:
     """Hash each string to an integer below `num_buckets`: FarmHash's fingerprint modulo that number."""
-    array = StringTensor(input).array
-    hashes = fingerprint64(array.reshape(-1).tolist()) % np.uint64(num_buckets)
-    return as_tensor(hashes.astype(np.int64).reshape(array.shape))
+    return _hashing(num_buckets)(StringTensor(input).array)
+
+
+@functools.cache
+def _hashing(num_buckets: int) -> Hashing:
+    return Hashing(num_buckets, name="to_hash_bucket_fast")
 
 
 def as_string(

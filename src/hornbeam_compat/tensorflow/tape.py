@@ -6,85 +6,87 @@ records the values that variables had before assignments.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-from hornbeam import Tensor, ops, tree
-from hornbeam.extensions.state import ThreadSetting
-from hornbeam.extensions.tensors import as_tensor, is_float, variable
-from hornbeam.extensions.tracing import (
-    Node,
-    TensorType,
-    acquire_graph,
-    autodiff,
-    is_constant,
-    leaf,
-    ones_like,
-    release_graph,
-    value_of,
-    zeros_like,
-)
+from hornbeam import Tensor, Variable, ops, tree
+from hornbeam.backend import is_float_dtype
+from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tracing import GraphHolder, Node, gradients, own_leaf, set_assignment_observer
 from hornbeam_compat.tensorflow.typing import Tree
 
 # -- open tapes ----------------------------------------------------------------------------------------------
 
-# Settings and not context variables: the gradient of a tape may be taken in a later cell of a notebook.
-_tapes: ThreadSetting[tuple[weakref.ref[Any], ...]] = ThreadSetting("gradient tapes", ())
-_open = ThreadSetting("open gradient tapes", 0)
+
+class _Thread(threading.local):
+    """The tapes of a thread that retain the graph, and how many of them are open.
+
+    Not context variables: the gradient of a tape may be taken in a later cell of a notebook.
+    """
+
+    tapes: tuple[weakref.ref[GradientTape], ...] = ()
+    open = 0
 
 
-def tapes() -> list[Any]:
-    """Return the tapes of this thread that still retain the graph."""
-    alive = tuple(ref for ref in _tapes.get() if ref() is not None)
-    _tapes.set(alive)
-    return [ref() for ref in alive]
+_thread = _Thread()
+
+
+def tapes() -> Iterator[GradientTape]:
+    """Yield the tapes of this thread that still retain the graph."""
+    for ref in _thread.tapes:
+        tape = ref()
+        if tape is not None:
+            yield tape
 
 
 def is_recording() -> bool:
     """Return True if a tape is open in this thread."""
-    return _open.get() > 0
+    return _thread.open > 0
 
 
 def open_tape(tape: GradientTape) -> None:
     """Open a tape: values retain their graph until the tape is released or collected."""
-    _open.set(_open.get() + 1)
+    _thread.open += 1
     if tape not in tapes():
-        _tapes.set((*_tapes.get(), weakref.ref(tape)))
-        acquire_graph(id(tape))
-        weakref.finalize(tape, release_graph, id(tape)).atexit = False
-    variable.set_assignment_observer(_observe)
+        _thread.tapes = (*map(weakref.ref, tapes()), weakref.ref(tape))
+        tape.graph = GraphHolder()
+    set_assignment_observer(_observe)
 
 
 def release_tape(tape: GradientTape) -> None:
     """Release the graph, after the last gradient of a tape."""
-    _tapes.set(tuple(ref for ref in _tapes.get() if ref() not in (None, tape)))
-    release_graph(id(tape))
-    if not _tapes.get():
-        variable.set_assignment_observer(None)
+    _thread.tapes = tuple(weakref.ref(other) for other in tapes() if other is not tape)
+    if tape.graph is not None:
+        tape.graph.release()
+    if not _thread.tapes:
+        set_assignment_observer(None)
 
 
-def accessed(source: variable.Variable) -> None:
+def accessed(source: Variable) -> None:
     """Tell open tapes that a variable is read."""
     for tape in tapes():
         tape.accessed(source)
 
 
-def _observe(changed: variable.Variable, before: Node) -> None:
+def _observe(changed: Variable, before: Node) -> None:
     for tape in tapes():
         tape.assigned(changed, before)
 
 
 def _separate(tensor: Tensor) -> None:
     """Give a constant a node of its own: equal ones of the program, as the 3 in `3 * x`, share theirs."""
-    if is_constant(tensor.node) and not tensor.node.level:
-        value = np.array(value_of(tensor.node))
-        other = Tensor(leaf((None, value), TensorType(tuple(tensor.node.shape), tensor.node.dtype)))
+    node = own_leaf(tensor.node)
+    if node is not tensor.node:
+        other = Tensor(node)
         tensor._node, other._node = other._node, tensor._node
         tensor._handle, other._handle = other._handle, tensor._handle
+
+
+def _nodes(structure: Tree) -> list[Node]:
+    return [as_tensor(x).node for x in tree.flatten(structure)]
 
 
 # -- tf.GradientTape -----------------------------------------------------------------------------------------
@@ -106,10 +108,11 @@ class GradientTape:
         self._persistent = persistent
         self._watch_variables = watch_accessed_variables
         self._watched: list[Tensor] = []
-        self._previous_nodes: dict[variable.Variable, list[Node]] = {}
-        self._accessed: dict[variable.Variable, None] = {}
+        self._previous_nodes: dict[Variable, list[Node]] = {}
+        self._accessed: dict[Variable, None] = {}
         self._used = False
         self._recording = False
+        self.graph: GraphHolder | None = None
 
     def __enter__(self) -> GradientTape:
         if self._recording:
@@ -121,7 +124,7 @@ class GradientTape:
 
     def __exit__(self, *exc: object) -> None:
         self._recording = False
-        _open.set(_open.get() - 1)
+        _thread.open -= 1
         if self._used and not self._persistent:
             release_tape(self)
 
@@ -137,22 +140,22 @@ class GradientTape:
         for x in tree.flatten(tensor):
             if not isinstance(x, Tensor):
                 raise TypeError(f"GradientTape.watch takes tensors, got {type(x).__name__}")
-            if is_float(x.dtype):
-                if not isinstance(x, variable.Variable):
+            if is_float_dtype(x.dtype):
+                if not isinstance(x, Variable):
                     _separate(x)
                 self._watched.append(x)
 
-    def accessed(self, source: variable.Variable) -> None:
+    def accessed(self, source: Variable) -> None:
         """Record that a variable was read."""
         if self._recording and self._watch_variables and source.trainable:
             self._accessed[source] = None
 
     def watched_variables(self) -> tuple[Any, ...]:
         """Return the variables that were read in the block or watched, in that order."""
-        watched = [x for x in self._watched if isinstance(x, variable.Variable)]
+        watched = [x for x in self._watched if isinstance(x, Variable)]
         return tuple(dict.fromkeys([*self._accessed, *watched]))
 
-    def assigned(self, changed: variable.Variable, before: Node) -> None:
+    def assigned(self, changed: Variable, before: Node) -> None:
         """Record the value that a variable had before an assignment."""
         self._previous_nodes.setdefault(changed, []).append(before)
 
@@ -179,36 +182,28 @@ class GradientTape:
                 "this tape computes one gradient() only. Create it by GradientTape(persistent=True) for more."
             )
         self._used = True
-        outs = [as_tensor(x).node for x in tree.flatten(target)]
-        cts = (
-            [ones_like(n) for n in outs]
-            if output_gradients is None
-            else [as_tensor(x).node for x in tree.flatten(output_gradients)]
-        )
+        outs = _nodes(target)
+        cts = None if output_gradients is None else _nodes(output_gradients)
         leaves = [x for x in tree.flatten(sources) if x is not None]
-        gradients = iter(self._gradients(outs, cts, leaves, str(unconnected_gradients).lower() == "zero"))
+        zeros = str(unconnected_gradients).lower() == "zero"
+        results = iter(self._gradients(outs, cts, leaves, zeros))
         if not self._persistent and not self._recording:
             release_tape(self)
         return tree.pack_sequence_as(
-            sources, [None if x is None else next(gradients) for x in tree.flatten(sources)]
+            sources, [None if x is None else next(results) for x in tree.flatten(sources)]
         )
 
     def _gradients(
-        self, outs: Sequence[Node], cts: Sequence[Node], leaves: Sequence[Any], zeros: bool
+        self, outs: Sequence[Node], cts: Sequence[Node] | None, leaves: Sequence[Any], zeros: bool
     ) -> list[Tensor | None]:
         groups = [self._nodes_of(x) for x in leaves]
-        floats = [(n, ct) for n, ct in zip(outs, cts, strict=True) if is_float(n.dtype)]
-        node_gradients = iter(
-            autodiff.gradients(
-                [n for n, _ in floats], [ct for _, ct in floats], [n for g in groups for n in g]
-            )
-        )
-        gradients: list[Tensor | None] = []
+        node_gradients = iter(gradients(outs, cts, [node for group in groups for node in group]))
+        totals: list[Tensor | None] = []
         for x, group in zip(leaves, groups, strict=True):
             parts = [Tensor(part) for part in [next(node_gradients) for _ in group] if part is not None]
             total = None if not parts else parts[0] if len(parts) == 1 else ops.sum(ops.stack(parts), axis=0)
-            gradients.append(Tensor(zeros_like(as_tensor(x).node)) if total is None and zeros else total)
-        return gradients
+            totals.append(ops.zeros_like(x) if total is None and zeros else total)
+        return totals
 
     def _nodes_of(self, source: object) -> list[Node]:
         """Return the nodes of a source in the graph, none if it is not watched."""
@@ -217,7 +212,7 @@ class GradientTape:
                 f"gradient() is taken with respect to tensors and variables, got {type(source).__name__}"
             )
         watched = any(source is x for x in self._watched)
-        if isinstance(source, variable.Variable):
+        if isinstance(source, Variable):
             if not watched and not (self._watch_variables and source.trainable):
                 return []
             return list(dict.fromkeys([*self._previous_nodes.get(source, ()), source.node]))

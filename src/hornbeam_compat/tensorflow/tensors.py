@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import Tensor, ops, tree
+from hornbeam import Variable as BaseVariable
 from hornbeam.data import Strings
 from hornbeam.errors import ShapeError
-from hornbeam.extensions.tensors import as_tensor, variable
-from hornbeam.extensions.tracing import Node, value_of
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow import tape
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
@@ -20,8 +20,11 @@ from hornbeam_compat.tensorflow.sparse import IndexedSlices
 from hornbeam_compat.tensorflow.strings import StringTensor, as_bytes, holds_text
 from hornbeam_compat.tensorflow.typing import AxisLike, DTypeLike, Sizes, TensorLike, TextOrTensor
 
+if TYPE_CHECKING:
+    from hornbeam.extensions.tracing import Node
 
-class Variable(variable.Variable):
+
+class Variable(BaseVariable):
     """Tensor that can be assigned.
 
     Args:
@@ -184,15 +187,16 @@ def set_shape(tensor: Tensor, shape: Sizes) -> None:
 def patches() -> list[Patch]:
     """List the patches that give tensors, variables and strings the methods of TensorFlow."""
 
+    stored_numpy = Tensor.numpy
+
     def numpy(self: Tensor) -> np.ndarray:
         """Return a writable copy, or a number for a scalar."""
-        return np.array(value_of(self.node))[()]
+        return np.array(stored_numpy(self))[()]
 
-    base_variable = variable.Variable
-    stored_dtype: Any = vars(base_variable)["dtype"].fget
-    stored_node: Any = vars(base_variable)["node"].fget
+    stored_dtype: Any = vars(BaseVariable)["dtype"].fget
+    stored_node: Any = vars(BaseVariable)["node"].fget
 
-    def node(self: variable.Variable) -> Node:
+    def node(self: BaseVariable) -> Node:
         if tape.is_recording():
             tape.accessed(self)
         return stored_node(self)
@@ -207,12 +211,12 @@ def patches() -> list[Patch]:
         Patch(Tensor, "T", property(lambda self: ops.transpose(self))),
         Patch(Tensor, "device", "/job:localhost/replica:0/task:0/device:CPU:0"),
         Patch(Strings, "numpy", as_bytes),
-        Patch(base_variable, "shape", property(lambda self: TensorShape(self._type.shape))),
-        Patch(base_variable, "dtype", property(lambda self: DType(stored_dtype(self)))),
-        Patch(base_variable, "__getitem__", Variable.__getitem__),
-        Patch(base_variable, "node", property(node)),
-        Patch(base_variable, "numpy", numpy),
-        Patch(base_variable, "read_value", Variable.read_value),
+        Patch(BaseVariable, "shape", property(lambda self: TensorShape(self._type.shape))),
+        Patch(BaseVariable, "dtype", property(lambda self: DType(stored_dtype(self)))),
+        Patch(BaseVariable, "__getitem__", Variable.__getitem__),
+        Patch(BaseVariable, "node", property(node)),
+        Patch(BaseVariable, "numpy", numpy),
+        Patch(BaseVariable, "read_value", Variable.read_value),
     ]
 
 
@@ -282,12 +286,12 @@ class Module:
         return self._name
 
     @property
-    def variables(self) -> tuple[variable.Variable, ...]:
+    def variables(self) -> tuple[BaseVariable, ...]:
         """All variables, each once, by the alphabetical order of attributes."""
         return tuple(dict.fromkeys(self._all_variables()))
 
     @property
-    def trainable_variables(self) -> tuple[variable.Variable, ...]:
+    def trainable_variables(self) -> tuple[BaseVariable, ...]:
         """All trainable variables."""
         return tuple(v for v in self.variables if v.trainable)
 
@@ -300,9 +304,9 @@ class Module:
         for name in sorted(vars(self)):
             yield from tree.flatten(vars(self)[name])
 
-    def _all_variables(self) -> Iterator[variable.Variable]:
+    def _all_variables(self) -> Iterator[BaseVariable]:
         for part in self._attributes():
-            if isinstance(part, variable.Variable):
+            if isinstance(part, BaseVariable):
                 yield part
             elif hasattr(part, "variables"):
                 yield from part.variables

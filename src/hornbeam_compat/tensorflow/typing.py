@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hornbeam import Tensor
-    from hornbeam.extensions.typing import TensorLike as _TensorLike
-    from hornbeam.extensions.typing import Tree as _Tree
+    from hornbeam.extensions.tensors import TensorLike as _TensorLike
+    from hornbeam.extensions.tensors import Tree as _Tree
     from hornbeam_compat.tensorflow.ragged import RaggedTensor
     from hornbeam_compat.tensorflow.strings import StringTensor
 

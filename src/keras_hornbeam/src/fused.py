@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.extensions.operations import masked_attention
+from hornbeam.extensions.tensors import masked_attention
 
 
 def fuse_layer_normalization(module: Any) -> None:

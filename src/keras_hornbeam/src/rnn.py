@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, NoReturn
 from keras.src import activations, tree
 
 from hornbeam import Tensor, ops
-from hornbeam.extensions.operations import recurrent
+from hornbeam.extensions.tensors import gru as all_steps_of_gru
+from hornbeam.extensions.tensors import lstm as all_steps_of_lstm
 from keras_hornbeam.src.ops.core import convert_to_tensor
 
 if TYPE_CHECKING:
     from keras.src.layers import Layer
 
-    from hornbeam.extensions.typing import Tree
+    from hornbeam.extensions.tensors import Tree
 
 # The last output, all outputs, and the states.
 Outputs = tuple[Tensor, Tensor, list[Tensor]]
@@ -118,7 +119,7 @@ def lstm(
     _check_fused(inputs, activation, recurrent_activation, unroll)
     mask = _steps(mask)
     others = [recurrent_kernel, initial_state_h, initial_state_c]
-    outputs, *states = recurrent.lstm(_projected(inputs, kernel, bias), others, mask, go_backwards)
+    outputs, *states = all_steps_of_lstm(_projected(inputs, kernel, bias), others, mask, go_backwards)
     return _packed(outputs, states, mask, return_sequences, go_backwards)
 
 
@@ -143,7 +144,7 @@ def gru(
     rows = convert_to_tensor(bias)
     mask = _steps(mask)
     others = [recurrent_kernel, rows[1], initial_state]
-    outputs, *states = recurrent.gru(_projected(inputs, kernel, rows[0]), others, mask, go_backwards)
+    outputs, *states = all_steps_of_gru(_projected(inputs, kernel, rows[0]), others, mask, go_backwards)
     return _packed(outputs, states, mask, return_sequences, go_backwards)
 
 

@@ -25,14 +25,13 @@ from hornbeam.extensions.training import (
     Predictor,
     Signature,
     Step,
-    WeightCache,
     next_chunk,
     uninterrupted,
 )
 from keras_hornbeam.src.ops.core import convert_to_tensor
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.typing import Tree
+    from hornbeam.extensions.tensors import Tree
 
 
 def as_batch(data: object) -> Batch:
@@ -83,8 +82,6 @@ class CompiledSteps(CompiledFunction):
         check_step(fn)
         super().__init__(fn, eager)
         self._steps: dict[Any, Step] = {}
-        # Steps of a call of the engine that take an eighth of a second, as last measured.
-        self._sizes: dict[Step, int] = {}
 
     def __call__(self, batches: Iterable[object]) -> Tree:
         """Run a step for each batch of a list. Returns the logs of the last one."""
@@ -120,12 +117,12 @@ class CompiledSteps(CompiledFunction):
         for rows in data.epoch():
             step = self.compiled(data.signature(rows.shape[1]))
             while len(rows):
-                count = size or self._sizes.get(step, 1)
+                count = size or step.chunk_size
                 started = time.perf_counter()
                 with uninterrupted():
                     logs = step.run_many(data.buffers(engine), rows[:count])
                 if size is None and len(rows) >= count:
-                    self._sizes[step] = next_chunk(count, time.perf_counter() - started)
+                    step.chunk_size = next_chunk(count, time.perf_counter() - started)
                 yield min(count, len(rows)), tree.map_structure(_last, logs)
                 rows = rows[count:]
 
@@ -135,8 +132,9 @@ class CompiledPredict(CompiledFunction):
 
     def __init__(self, fn: Callable[[Any], Any], eager: bool) -> None:
         super().__init__(fn, eager)
-        self._cache = WeightCache()
         self._predictors: dict[Any, Predictor] = {}
+        # Values that depend on the weights alone, for predictors of all batch sizes.
+        self._weights: dict[Any, Any] = {}
 
     def __call__(self, batches: Iterable[object]) -> Tree:
         """Return the outputs for a list of batches, as NumPy arrays."""
@@ -151,7 +149,7 @@ class CompiledPredict(CompiledFunction):
     def compiled(self, signature: Signature) -> Predictor:
         key = current_engine(), signature
         if key not in self._predictors:
-            self._predictors[key] = Predictor(self.fn, signature, current_engine(), self._cache)
+            self._predictors[key] = Predictor(self.fn, signature, current_engine(), self._weights)
         return self._predictors[key]
 
 

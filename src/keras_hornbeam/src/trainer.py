@@ -25,8 +25,8 @@ from keras_hornbeam.src.ops.core import convert_to_tensor
 from keras_hornbeam.src.steps import CompiledPredict, CompiledSteps, arrays_of, concatenated
 
 if TYPE_CHECKING:
+    from hornbeam.extensions.tensors import Tree
     from hornbeam.extensions.training import ArrayData
-    from hornbeam.extensions.typing import Tree
 
 Logs = dict[str, Any]
 

@@ -17,7 +17,7 @@ from keras.src.backend.common.symbolic_scope import SymbolicScope
 
 import hornbeam
 from hornbeam import ops
-from hornbeam.extensions.tracing import symbolic_call
+from hornbeam.extensions.tracing import compute_output_spec as output_spec_of
 from keras_hornbeam.src.float8 import DTYPES, Float8Tensor
 
 associative_scan = ops.associative_scan
@@ -127,7 +127,7 @@ def compute_output_spec(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> An
 
     with StatelessScope(), SymbolicScope():
         args, kwargs = tree.map_structure(to_hornbeam, (args, kwargs))
-        return tree.map_structure(to_keras, symbolic_call(fn, args, kwargs))
+        return tree.map_structure(to_keras, output_spec_of(fn, *args, **kwargs))
 
 
 def random_seed_dtype() -> str:

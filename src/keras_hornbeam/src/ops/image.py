@@ -3,7 +3,7 @@
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.extensions.operations import homography
+from hornbeam.extensions.tensors import homography
 from keras_hornbeam.src.functions import functions_of
 from keras_hornbeam.src.random import with_drawn_seed
 

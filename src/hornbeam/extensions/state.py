@@ -1,3 +1,0 @@
-"""For extensions: state of running code."""
-
-from hornbeam._internal.context import ThreadSetting as ThreadSetting
