@@ -210,10 +210,10 @@ impl<'a, E: Real> Columns<'a, E> {
         // Rows of the source at the border of two strips are computed for both, so strips are several times as high as the
         // taps. Their number does not change a bit.
         let enough = if pool.threads() > 1 { TASKS * pool.threads() } else { 1 };
-        let few = height.div_ceil(2 * (self.taps[1] - 1) * self.step[1] + 1);
+        let most_strips = height.div_ceil(2 * (self.taps[1] - 1) * self.step[1] + 1);
         let strips = enough
             .div_ceil(self.batch * depth)
-            .min(few)
+            .min(most_strips)
             .max((height * width * self.channels).div_ceil(SUMS))
             .min(height);
         let (packed, y) = (&*packed, SharedMut::new(y));

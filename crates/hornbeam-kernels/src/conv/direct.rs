@@ -24,9 +24,9 @@ use taps::Taps;
 
 /// Minimum number of tasks for a small problem.
 const ENOUGH_TASKS: usize = 16;
-/// Floats of the inputs of a row from which it is split among tasks, of a piece, and the fewest outputs of one.
-const LONG_LINE: usize = 1 << 17;
-const PIECE: usize = 1 << 15;
+/// Floats of the inputs of a row from which it is split among tasks, of a block of columns, and its fewest outputs.
+const LONG_ROW: usize = 1 << 17;
+const BLOCK: usize = 1 << 15;
 const FEWEST_COLUMNS: usize = 112;
 /// Approximate floats of the results of a task that are consumed: a part of the L2 cache.
 const CONSUMED: usize = 1 << 16;
@@ -227,17 +227,17 @@ impl<E: Real> Correlation<'_, E> {
             rows = rows.min(CONSUMED / (columns * outputs * groups)).max(1);
         }
         let line = geometry.strides[2] * geometry.channels;
-        let piece = if columns * line > LONG_LINE { (PIECE / line).clamp(FEWEST_COLUMNS, columns) } else { columns };
-        let pieces = columns.div_ceil(piece);
+        let block = if columns * line > LONG_ROW { (BLOCK / line).clamp(FEWEST_COLUMNS, columns) } else { columns };
+        let blocks = columns.div_ceil(block);
         let strips = height.div_ceil(rows);
-        let units = batch * depth * strips * pieces;
+        let units = batch * depth * strips * blocks;
         let parts = (ENOUGH_TASKS / units).max(packed.iter().map(|p| p.len()).sum::<usize>() / RESIDENT);
         let parts = parts.clamp(1, groups * panels);
         let image = geometry.input.iter().product::<usize>() * geometry.channels;
         pool.run(units * parts, &|task| {
             // Consecutive tasks share a part of the kernel.
             let (part, unit) = (task / units, task % units);
-            let (rest, piece) = (unit / pieces, unit % pieces);
+            let (rest, block) = (unit / blocks, unit % blocks);
             let (rest, strip) = (rest / strips, rest % strips);
             let (n, d) = (rest / depth, rest % depth);
             for ((correlation, segments), packed) in correlations.iter().zip(&segments).zip(packed) {
@@ -247,7 +247,7 @@ impl<E: Real> Correlation<'_, E> {
                     n,
                     d,
                     rows: strip * rows..((strip + 1) * rows).min(height),
-                    columns: piece * columns / pieces..((piece + 1) * columns / pieces).min(width),
+                    columns: block * columns / blocks..((block + 1) * columns / blocks).min(width),
                     panels: part * groups * panels / parts..(part + 1) * groups * panels / parts,
                 };
                 if d >= depth || strip.rows.is_empty() || strip.columns.is_empty() {

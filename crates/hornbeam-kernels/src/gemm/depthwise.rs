@@ -7,7 +7,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::depthwise_bf16;
 use super::types::{
-    Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, PatchRow, SlideLine, Slides, PIXELS, UNREAD,
+    Depthwise, DepthwiseGrad, DepthwiseTile, PatchRow, SlidingKernels, SlidingRow, SlidingTile, PIXELS, UNREAD,
 };
 use super::unroll::{columns, pixels, rows};
 use super::vector::*;
@@ -70,7 +70,7 @@ const fn output_of(pixel: usize, tap: usize, stride: usize) -> usize {
 
 /// Adds the taps of a line to the sums of `N` rows of outputs from `FIRST` on.
 #[inline(always)]
-unsafe fn slide_line<
+unsafe fn add_row<
     V: Vector,
     const R: usize,
     const M: usize,
@@ -80,11 +80,11 @@ unsafe fn slide_line<
     const FIRST: usize,
     const N: usize,
 >(
-    t: &DepthwiseSlide<V::Element>,
-    line: &SlideLine,
+    t: &SlidingTile<V::Element>,
+    line: &SlidingRow,
     acc: &mut [[V; M]; R],
 ) {
-    // SAFETY: as in `slide`.
+    // SAFETY: as in `sliding_tile`.
     unsafe {
         let load = |p: *const V::Element| if FULL { V::load(p) } else { V::load_first(p, t.n) };
         let x = t.x.wrapping_add(line.x);
@@ -112,8 +112,8 @@ unsafe fn slide_line<
 
 /// Computes a tile of `R` rows of `M` outputs whose `K` taps along the width overlap, `S` pixels apart.
 #[inline(always)]
-unsafe fn slide<V: Vector, const R: usize, const M: usize, const K: usize, const S: usize, const FULL: bool>(
-    t: &DepthwiseSlide<V::Element>,
+unsafe fn sliding_tile<V: Vector, const R: usize, const M: usize, const K: usize, const S: usize, const FULL: bool>(
+    t: &SlidingTile<V::Element>,
 ) {
     // SAFETY: the caller guarantees the ISA and the validity of every pointer over the extents in `t`; only the first `t.n`
     // lanes are accessed unless `FULL`.
@@ -128,12 +128,12 @@ unsafe fn slide<V: Vector, const R: usize, const M: usize, const K: usize, const
         for line in 0..t.line_count {
             let line = &*t.lines.add(line);
             if const { R == 1 } || line.w[1] == UNREAD {
-                slide_line::<V, R, M, K, S, FULL, 0, 1>(t, line, &mut acc);
+                add_row::<V, R, M, K, S, FULL, 0, 1>(t, line, &mut acc);
             } else if const { R == 2 } {
                 if line.w[0] == UNREAD {
-                    slide_line::<V, R, M, K, S, FULL, 1, 1>(t, line, &mut acc);
+                    add_row::<V, R, M, K, S, FULL, 1, 1>(t, line, &mut acc);
                 } else {
-                    slide_line::<V, R, M, K, S, FULL, 0, 2>(t, line, &mut acc);
+                    add_row::<V, R, M, K, S, FULL, 0, 2>(t, line, &mut acc);
                 }
             }
         }
@@ -235,9 +235,9 @@ macro_rules! kernels {
 
             #[allow(dead_code)] // Not for every type.
             $(#[$feature])?
-            unsafe fn slide<const K: usize, const S: usize, const FULL: bool>(t: &DepthwiseSlide<$element>) {
+            unsafe fn sliding_tile<const K: usize, const S: usize, const FULL: bool>(t: &SlidingTile<$element>) {
                 // SAFETY: as above.
-                unsafe { super::slide::<$vector, $r, PIXELS, K, S, FULL>(t) }
+                unsafe { super::sliding_tile::<$vector, $r, PIXELS, K, S, FULL>(t) }
             }
 
             $(#[$feature])?
@@ -256,10 +256,10 @@ macro_rules! kernels {
                 lanes: $lanes,
                 tiles: &[$(($n, &[$(tile::<$m, $n, true>),*])),*],
                 partial: &[$(tile::<$p, 1, false>),*],
-                slides: &[$(Slides {
+                sliding: &[$(SlidingKernels {
                     taps: [$k, $s],
                     rows: $r,
-                    kernels: [slide::<$k, $s, true>, slide::<$k, $s, false>],
+                    kernels: [sliding_tile::<$k, $s, true>, sliding_tile::<$k, $s, false>],
                 }),*],
                 halves: $halves,
                 grads: [&[$(grad::<$p, true>),*], &[$(grad::<$p, false>),*]],

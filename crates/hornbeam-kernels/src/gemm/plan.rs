@@ -134,11 +134,11 @@ impl Plan {
             || (am.cols != 1 && passes > TRANSPOSED_PASSES);
         let in_place_b = bm.cols == 1 && bm.rows >= 0;
         // In place, a panel is a few lines of each row, which pays off while few tiles reread it.
-        let few = if long || shares_sets::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
+        let in_place_rows = if long || shares_sets::<E>(bm.rows) { 2 * rows } else { DIRECT * rows };
         // Rows of a single panel are in its order already.
         let pack_b = if form == Form::Packed {
             PackB::Shared
-        } else if in_place_b && !widened && (m <= few || bm.rows == width as isize) {
+        } else if in_place_b && !widened && (m <= in_place_rows || bm.rows == width as isize) {
             PackB::Direct
         } else if batch == 1 && m > m_block && (widened || m_block < OWN_ROWS) {
             PackB::Shared

@@ -64,7 +64,7 @@ pub(crate) struct DepthwiseTile<E> {
 /// Line of the input that one or two neighbouring rows of outputs read: offsets in `x` (wrapping), and in `w` of the taps of
 /// each row, or [`UNREAD`].
 #[derive(Clone, Copy)]
-pub(crate) struct SlideLine {
+pub(crate) struct SlidingRow {
     pub x: usize,
     pub w: [usize; 2],
 }
@@ -74,7 +74,7 @@ pub(crate) const UNREAD: usize = usize::MAX;
 
 /// Arguments of a tile of `PIXELS` outputs of neighbouring rows of a depthwise convolution, for `LANES` channels. A pixel is
 /// read once for all taps along the width of all rows.
-pub(crate) struct DepthwiseSlide<E> {
+pub(crate) struct SlidingTile<E> {
     /// Pixel of the first tap of the first output (wrapping).
     pub x: *const E,
     /// Distance between pixels of `x`.
@@ -82,7 +82,7 @@ pub(crate) struct DepthwiseSlide<E> {
     /// Pixels inside the image, counted from `x`; the others contribute nothing.
     pub inside: [usize; 2],
     /// Lines in the order of the taps.
-    pub lines: *const SlideLine,
+    pub lines: *const SlidingRow,
     pub line_count: usize,
     pub w: *const E,
     /// Distance between taps of a row in `w`.
@@ -90,7 +90,7 @@ pub(crate) struct DepthwiseSlide<E> {
     pub y: *mut E,
     /// Distance between pixels of `y`.
     pub y_stride: usize,
-    /// Distance between rows of `y`, and their number (1 ..= `Slides::rows`).
+    /// Distance between rows of `y`, and their number (1 ..= `SlidingKernels::rows`).
     pub y_row: usize,
     pub rows: usize,
     /// Outputs of each row (1 ..= PIXELS).
@@ -158,17 +158,17 @@ pub(crate) struct DepthwiseHalves {
 
 pub(crate) type DepthwiseHalvesFn = unsafe fn(&DepthwiseHalves);
 pub(crate) type DepthwiseFn<E> = unsafe fn(&DepthwiseTile<E>);
-pub(crate) type DepthwiseSlideFn<E> = unsafe fn(&DepthwiseSlide<E>);
+pub(crate) type SlidingFn<E> = unsafe fn(&SlidingTile<E>);
 pub(crate) type DepthwiseGradFn<E> = unsafe fn(&DepthwiseGrad<E>);
 
 /// Kernels for some taps along the width that read a pixel once.
-pub(crate) struct Slides<E: 'static> {
+pub(crate) struct SlidingKernels<E: 'static> {
     /// Taps along the width, and their stride.
     pub taps: [usize; 2],
     /// Rows of outputs of a tile (1 or 2).
     pub rows: usize,
     /// Kernels for full blocks of channels and for others.
-    pub kernels: [DepthwiseSlideFn<E>; 2],
+    pub kernels: [SlidingFn<E>; 2],
 }
 
 /// Kernels of depthwise convolutions for one ISA and type.
@@ -180,7 +180,7 @@ pub(crate) struct Depthwise<E: 'static> {
     /// Kernels of `i + 1` pixels by a block that is not full.
     pub partial: &'static [DepthwiseFn<E>],
     /// Other taps and strides are left to `tiles`.
-    pub slides: &'static [Slides<E>],
+    pub sliding: &'static [SlidingKernels<E>],
     /// Kernels of `i + 1` pixels of bfloat16, if there are any.
     pub halves: &'static [DepthwiseHalvesFn],
     /// Kernels of `i + 1` taps, for full blocks and for others.
@@ -188,7 +188,7 @@ pub(crate) struct Depthwise<E: 'static> {
     pub copy: unsafe fn(&PatchRow<E>),
 }
 
-/// Outputs of a tile of [`Depthwise::slides`]: extents of images are multiples of it in many networks.
+/// Outputs of a tile of [`Depthwise::sliding`]: extents of images are multiples of it in many networks.
 pub(crate) const PIXELS: usize = 7;
 
 /// Maximum tile width in vectors.

@@ -1,8 +1,8 @@
 //! Group normalisation of `[batch, positions, channels]`: groups of adjacent channels are normalised by their mean and variance
 //! over the positions of a sample (Wu and He 2018). Computed in [`Element::Acc`], of which the parameters are.
 //!
-//! Samples are divided into pieces of positions by the shape alone. Every pass computes sums for each channel, in `f64` from
-//! stretches of [`Element::Acc`]; what depends on a group is computed from those.
+//! Samples are divided into chunks of positions by the shape alone. Every pass computes sums for each channel, in `f64` from
+//! sums of a few positions in [`Element::Acc`]; what depends on a group is computed from those.
 
 use crate::dtype::Element;
 use crate::multiversion;
@@ -12,10 +12,10 @@ use crate::simd::LANES;
 use crate::softmax::FloatElement;
 use std::ops::Range;
 
-/// Elements of a piece.
-const PIECE: usize = 1 << 16;
+/// Elements of a chunk.
+const CHUNK: usize = 1 << 16;
 /// Positions whose terms are added in [`Element::Acc`].
-const STRETCH: usize = 64;
+const POSITIONS: usize = 64;
 
 /// Shape of a group normalisation.
 #[derive(Clone, Copy, Debug)]
@@ -32,25 +32,25 @@ impl GroupShape {
         self.positions * self.channels
     }
 
-    /// Positions of a piece.
+    /// Positions of a chunk.
     fn height(&self) -> usize {
-        (PIECE / self.channels).max(1).min(self.positions)
+        (CHUNK / self.channels).max(1).min(self.positions)
     }
 
-    fn pieces(&self) -> usize {
+    fn chunks(&self) -> usize {
         self.positions.div_ceil(self.height())
     }
 
-    /// Elements of a piece of a sample.
-    fn piece(&self, piece: usize) -> Range<usize> {
+    /// Elements of a chunk of a sample.
+    fn chunk(&self, chunk: usize) -> Range<usize> {
         let height = self.height() * self.channels;
-        piece * height..((piece + 1) * height).min(self.sample())
+        chunk * height..((chunk + 1) * height).min(self.sample())
     }
 
     /// Runs `body` for each sample. If samples are small, each is one task, so that a pass finds in cache what the one before
-    /// read; otherwise the pieces are the tasks.
+    /// read; otherwise the chunks are the tasks.
     fn for_samples(&self, pool: &ThreadPool, body: &(dyn Fn(usize) + Sync)) {
-        if self.pieces() <= 2 {
+        if self.chunks() <= 2 {
             pool.run(self.batch, body);
         } else {
             (0..self.batch).for_each(body);
@@ -96,15 +96,15 @@ multiversion! {
         x: &[T], ct: &[T], mean: &[T::Acc], totals: &mut [f64], products: &mut [f64],
     ) {
         let channels = mean.len();
-        let stretch = STRETCH * channels;
-        for (x, ct) in x.chunks(stretch).zip(ct.chunks(stretch)) {
+        let summed = POSITIONS * channels;
+        for (x, ct) in x.chunks(summed).zip(ct.chunks(summed)) {
             for first in (0..channels).step_by(LANES) {
                 let tile = first..(first + LANES).min(channels);
                 let (totals, products) = (&mut totals[tile.clone()], &mut products[tile.clone()]);
                 let sums = if tile.len() == LANES {
-                    sums_of_stretch(&x[first..], &ct[first..], &mean[tile], channels, LANES)
+                    sums_of_positions(&x[first..], &ct[first..], &mean[tile], channels, LANES)
                 } else {
-                    sums_of_stretch(&x[first..], &ct[first..], &mean[tile.clone()], channels, tile.len())
+                    sums_of_positions(&x[first..], &ct[first..], &mean[tile.clone()], channels, tile.len())
                 };
                 for (total, sum) in totals.iter_mut().zip(sums.0) {
                     *total += sum.to_f64();
@@ -134,7 +134,7 @@ multiversion! {
 
 /// Sums over positions of `ct` and `ct * (x - mean)`, for `width` channels.
 #[inline(always)]
-fn sums_of_stretch<T: FloatElement>(
+fn sums_of_positions<T: FloatElement>(
     x: &[T],
     ct: &[T],
     mean: &[T::Acc],
@@ -164,12 +164,12 @@ fn statistics<T: FloatElement>(
     epsilon: f64,
 ) -> (Vec<T::Acc>, Vec<f64>) {
     let (channels, positions) = (shape.channels, shape.positions);
-    let mut partial = vec![0.0f64; shape.pieces() * 2 * channels];
-    pool.run_chunks(&mut partial, 2 * channels, &|piece, moments_of_piece| {
-        let x = &x[shape.piece(piece)];
+    let mut partial = vec![0.0f64; shape.chunks() * 2 * channels];
+    pool.run_chunks(&mut partial, 2 * channels, &|chunk, moments_of_chunk| {
+        let x = &x[shape.chunk(chunk)];
         let at = BlockExtent { columns: channels, rows: x.len() / channels, before: 0, plane: channels };
         // SAFETY: the kernel is compiled for this machine; the block is `x`, with two planes of accumulators.
-        unsafe { moments(x.as_ptr().cast(), at, moments_of_piece.as_mut_ptr().cast()) };
+        unsafe { moments(x.as_ptr().cast(), at, moments_of_chunk.as_mut_ptr().cast()) };
     });
     let (mut means, mut variances) = (vec![0.0; channels], vec![0.0; channels]);
     combine_moments(&partial, [1, positions, channels], shape.height(), &mut means, &mut variances);
@@ -207,10 +207,10 @@ pub fn group_norm<T: FloatElement>(
         let x = &x[first..first + shape.sample()];
         let (mean, scale) = statistics(pool, &shape, moments, x, epsilon);
         let factor: Vec<T::Acc> = scale.iter().zip(gamma).map(|(s, g)| T::Acc::from_f64(*s) * *g).collect();
-        pool.run(shape.pieces(), &|piece| {
-            let piece = shape.piece(piece);
-            // SAFETY: pieces are disjoint; the kernel is compiled for this machine.
-            unsafe { body(&x[piece.clone()], &mean, &factor, beta, out.range(first + piece.start..first + piece.end)) };
+        pool.run(shape.chunks(), &|chunk| {
+            let chunk = shape.chunk(chunk);
+            // SAFETY: chunks are disjoint; the kernel is compiled for this machine.
+            unsafe { body(&x[chunk.clone()], &mean, &factor, beta, out.range(first + chunk.start..first + chunk.end)) };
         });
     });
 }
@@ -281,12 +281,12 @@ impl<T: FloatElement> Gradient<T> {
     ) {
         let channels = shape.channels;
         let (mean, scale) = statistics(pool, shape, self.moments, x, epsilon);
-        let mut partial = vec![0.0f64; shape.pieces() * 2 * channels];
-        pool.run_chunks(&mut partial, 2 * channels, &|piece, sums| {
-            let piece = shape.piece(piece);
+        let mut partial = vec![0.0f64; shape.chunks() * 2 * channels];
+        pool.run_chunks(&mut partial, 2 * channels, &|chunk, sums| {
+            let chunk = shape.chunk(chunk);
             let (products, totals) = sums.split_at_mut(channels);
             // SAFETY: the kernel is compiled for this machine.
-            unsafe { (self.sums)(&x[piece.clone()], &ct[piece], &mean, totals, products) };
+            unsafe { (self.sums)(&x[chunk.clone()], &ct[chunk], &mean, totals, products) };
         });
         for part in partial.chunks_exact(2 * channels) {
             sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
@@ -303,11 +303,11 @@ impl<T: FloatElement> Gradient<T> {
         let by_deviation = of_channels(&|j| scale[j] * scale[j] * scale[j] * mean_gd[j]);
         let offset = of_channels(&|j| scale[j] * mean_g[j]);
         let out = SharedMut::new(dx);
-        pool.run(shape.pieces(), &|piece| {
-            let piece = shape.piece(piece);
-            let (x, ct) = (&x[piece.clone()], &ct[piece.clone()]);
-            // SAFETY: pieces are disjoint; the kernel is compiled for this machine.
-            unsafe { (self.apply)(x, ct, &mean, &by_ct, &by_deviation, &offset, out.range(piece)) };
+        pool.run(shape.chunks(), &|chunk| {
+            let chunk = shape.chunk(chunk);
+            let (x, ct) = (&x[chunk.clone()], &ct[chunk.clone()]);
+            // SAFETY: chunks are disjoint; the kernel is compiled for this machine.
+            unsafe { (self.apply)(x, ct, &mean, &by_ct, &by_deviation, &offset, out.range(chunk)) };
         });
     }
 }

@@ -158,8 +158,8 @@ multiversion! {
 }
 
 /// Rows after which deviations refer to a new pivot element: bounds the error of an outlying pivot.
-const STRETCH: usize = 64;
-/// Rows that are added at once to sums that are not in registers: a divisor of the rows after the first of a stretch.
+const PIVOT_ROWS: usize = 64;
+/// Rows that are added at once to sums that are not in registers: a divisor of the rows after a pivot.
 const GROUP: usize = 7;
 
 /// Means and sums of squared deviations of up to [`LANES`] columns.
@@ -181,20 +181,20 @@ fn add_moments<T: FloatElement>(
     }
     if columns <= LANES {
         // Several adjacent rows fill the lanes.
-        let rows_per_strip = LANES / columns;
-        let stretch = STRETCH * rows_per_strip * columns;
-        for part in x.chunks(stretch) {
-            let (body, rest) = part.split_at(part.len() / (rows_per_strip * columns) * rows_per_strip * columns);
-            for (part, rows_per_strip) in [(body, rows_per_strip), (rest, 1)] {
-                let rows = part.len() / (rows_per_strip * columns);
+        let rows_per_vector = LANES / columns;
+        let part_len = PIVOT_ROWS * rows_per_vector * columns;
+        for part in x.chunks(part_len) {
+            let (body, rest) = part.split_at(part.len() / (rows_per_vector * columns) * rows_per_vector * columns);
+            for (part, rows_per_vector) in [(body, rows_per_vector), (rest, 1)] {
+                let rows = part.len() / (rows_per_vector * columns);
                 if rows == 0 {
                     continue;
                 }
-                let width = rows_per_strip * columns;
+                let width = rows_per_vector * columns;
                 let lanes =
                     if width == LANES { deviations(part, LANES, rows) } else { narrow(part, width, rows, width) };
-                for strip in 0..rows_per_strip {
-                    let lanes = (&lanes.0[strip * columns..], &lanes.1[strip * columns..]);
+                for row in 0..rows_per_vector {
+                    let lanes = (&lanes.0[row * columns..], &lanes.1[row * columns..]);
                     merge(mean, squares_sum, before, lanes, rows as f64);
                     before += rows as f64;
                 }
@@ -202,7 +202,7 @@ fn add_moments<T: FloatElement>(
         }
         return;
     }
-    for part in x.chunks(STRETCH * columns) {
+    for part in x.chunks(PIVOT_ROWS * columns) {
         let rows = part.len() / columns;
         for (tile, (mean, squares_sum)) in mean.chunks_mut(LANES).zip(squares_sum.chunks_mut(LANES)).enumerate() {
             let (part, width) = (&part[tile * LANES..], mean.len());
@@ -217,7 +217,7 @@ fn add_moments<T: FloatElement>(
 /// Adds adjacent elements to the mean and the sum of squared deviations of `before` earlier ones.
 #[inline(always)]
 fn add_column_moments<T: FloatElement>(x: &[T], mut before: f64, mean: &mut [f64], squares_sum: &mut [f64]) {
-    for part in x.chunks(STRETCH * LANES) {
+    for part in x.chunks(PIVOT_ROWS * LANES) {
         let (means, squares) = moments_of(part);
         merge(mean, squares_sum, before, (&[means], &[squares]), part.len() as f64);
         before += part.len() as f64;

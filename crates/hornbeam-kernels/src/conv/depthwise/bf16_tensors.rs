@@ -2,7 +2,7 @@
 
 use super::in_place::{list_lines, list_taps, segments};
 use super::storage::{Lines, Storage};
-use super::{is_few, Placement, ENOUGH_TASKS};
+use super::{few_taps, Placement, ENOUGH_TASKS};
 use crate::conv::patch::Geometry;
 use crate::dtype::bf16;
 use crate::gemm::types::{Depthwise, DepthwiseHalves};
@@ -13,7 +13,7 @@ use std::ptr::null;
 
 /// Returns true if there are kernels for the shape.
 pub(super) fn supports(kernels: &Depthwise<f32>, geometry: &Geometry, epilogue: &Epilogue<f32>) -> bool {
-    !kernels.halves.is_empty() && is_few(geometry) && geometry.channels >= 2 * kernels.lanes && !epilogue.accumulate
+    !kernels.halves.is_empty() && few_taps(geometry) && geometry.channels >= 2 * kernels.lanes && !epilogue.accumulate
 }
 
 /// Computes like [`super::correlate`], in blocks of `2 * lanes` channels; the last may overlap the one before.

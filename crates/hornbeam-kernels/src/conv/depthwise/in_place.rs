@@ -1,12 +1,12 @@
 //! Groups of one channel: tensors are read in place.
 
 use super::storage::{Lines, Storage};
-use super::{is_few, Patches, Placement, Window, ENOUGH_TASKS, FEW_TAPS};
+use super::{few_taps, Patches, Placement, Window, ENOUGH_TASKS, FEW_TAPS};
 use crate::conv::patch::{Geometry, Segment};
 use crate::conv::ConvShape;
 use crate::dtype::Element;
 use crate::gemm::types::{
-    Depthwise, DepthwiseGrad, DepthwiseSlide, DepthwiseTile, Real, SlideLine, Slides, PIXELS, UNREAD,
+    Depthwise, DepthwiseGrad, DepthwiseTile, Real, SlidingKernels, SlidingRow, SlidingTile, PIXELS, UNREAD,
 };
 use crate::gemm::{even, Epilogue, FusedEpilogue};
 use crate::pool::{SharedMut, ThreadPool};
@@ -15,9 +15,9 @@ use std::ops::Range;
 use std::ptr::null;
 
 /// Returns the kernels that read a pixel once for all taps of a row.
-pub(super) fn slides<E: Real>(kernels: &Depthwise<E>, geometry: &Geometry) -> Option<&'static Slides<E>> {
+pub(super) fn sliding<E: Real>(kernels: &Depthwise<E>, geometry: &Geometry) -> Option<&'static SlidingKernels<E>> {
     let wanted = [geometry.taps[2], geometry.strides[2]];
-    kernels.slides.iter().find(|slides| slides.taps == wanted && geometry.step[2] == 1)
+    kernels.sliding.iter().find(|sliding| sliding.taps == wanted && geometry.step[2] == 1)
 }
 
 /// Neighbouring rows of outputs in progress.
@@ -53,8 +53,8 @@ pub(super) fn correlate<E: Real, T: Plain>(
     let line = width * channels;
     let pixels =
         kernels.tiles.iter().find(|(n, _)| n * kernels.lanes <= channels).map_or(kernels.partial, |t| t.1).len();
-    let (slides, segments) = (slides(kernels, geometry), segments(geometry, pixels));
-    let together = slides.map_or(1, |slides| slides.rows);
+    let (sliding, segments) = (sliding(kernels, geometry), segments(geometry, pixels));
+    let together = sliding.map_or(1, |sliding| sliding.rows);
     let rows = storage.rows_per_task(geometry, batch, ENOUGH_TASKS).next_multiple_of(together);
     let strips = height.div_ceil(rows);
     let step = placement.step[2] * channels;
@@ -96,8 +96,8 @@ pub(super) fn correlate<E: Real, T: Plain>(
                         }
                     };
                     let out = Rows { x: lines.first(), w, y: to, y_stride, y_row: to_row, count, epilogue };
-                    match slides {
-                        Some(slides) => out.slide(kernels.lanes, slides, geometry, &lines_of_rows),
+                    match sliding {
+                        Some(sliding) => out.sliding_row(kernels.lanes, sliding, geometry, &lines_of_rows),
                         None => {
                             for (index, (pixels, columns)) in segments.iter().enumerate() {
                                 if index == 0 || *columns != segments[index - 1].1 {
@@ -126,13 +126,13 @@ impl<E: Real> Rows<'_, E> {
     ///
     /// # Safety
     /// The lines must lie inside the image, and the outputs belong to the caller.
-    unsafe fn slide(&self, lanes: usize, slides: &Slides<E>, geometry: &Geometry, lines: &[SlideLine]) {
+    unsafe fn sliding_row(&self, lanes: usize, sliding: &SlidingKernels<E>, geometry: &Geometry, lines: &[SlidingRow]) {
         let (channels, width) = (geometry.channels, geometry.output[2]);
         let tile = |first: usize, channel: usize| {
             // SAFETY: by the contract.
-            unsafe { self.slide_tile(lanes, slides, geometry, lines, first, channel) }
+            unsafe { self.sliding_tile(lanes, sliding, geometry, lines, first, channel) }
         };
-        if is_few(geometry) {
+        if few_taps(geometry) {
             for first in (0..width).step_by(PIXELS) {
                 (0..channels).step_by(lanes).for_each(|channel| tile(first, channel));
             }
@@ -147,13 +147,13 @@ impl<E: Real> Rows<'_, E> {
     /// Computes the tile from output `first` and from `channel` on.
     ///
     /// # Safety
-    /// As for [`Rows::slide`].
-    unsafe fn slide_tile(
+    /// As for [`Rows::sliding_row`].
+    unsafe fn sliding_tile(
         &self,
         lanes: usize,
-        slides: &Slides<E>,
+        sliding: &SlidingKernels<E>,
         geometry: &Geometry,
-        lines: &[SlideLine],
+        lines: &[SlidingRow],
         first: usize,
         channel: usize,
     ) {
@@ -163,7 +163,7 @@ impl<E: Real> Rows<'_, E> {
         let read = ((count - 1) * stride + geometry.taps[2]) as isize;
         let inside = [-column, geometry.input[2] as isize - column].map(|end| end.clamp(0, read) as usize);
         let n = lanes.min(channels - channel);
-        let args = DepthwiseSlide {
+        let args = SlidingTile {
             x: self.x.wrapping_offset(column * channels as isize).wrapping_add(channel),
             pixel_stride: channels,
             inside,
@@ -182,7 +182,7 @@ impl<E: Real> Rows<'_, E> {
             accumulate: self.epilogue.accumulate,
         };
         // SAFETY: by the contract; pixels outside the image are not read.
-        unsafe { slides.kernels[usize::from(n < lanes)](&args) };
+        unsafe { sliding.kernels[usize::from(n < lanes)](&args) };
     }
 
     /// Computes a segment of the row tap by tap.
@@ -233,7 +233,7 @@ pub(super) fn list_lines<E, T>(
     rows: Range<usize>,
     lines: &Lines<E, T>,
     step: usize,
-    to: &mut Vec<SlideLine>,
+    to: &mut Vec<SlidingRow>,
 ) {
     to.clear();
     let tap_of = |line: usize, row: usize| {
@@ -249,7 +249,7 @@ pub(super) fn list_lines<E, T>(
                 continue;
             }
             let row_of_taps = |h: usize| (d * geometry.taps[1] + h) * geometry.taps[2] * step;
-            to.push(SlideLine {
+            to.push(SlidingRow {
                 x: lines.start(geometry.position(0, depth, d), position),
                 w: taps.map(|tap| tap.map_or(UNREAD, row_of_taps)),
             });
@@ -261,7 +261,7 @@ pub(super) fn list_lines<E, T>(
 /// `step` elements for each tap.
 pub(super) fn list_taps(
     geometry: &Geometry,
-    lines: &[SlideLine],
+    lines: &[SlidingRow],
     columns: Range<usize>,
     step: usize,
     to: &mut Vec<[usize; 2]>,

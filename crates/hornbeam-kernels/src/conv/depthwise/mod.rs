@@ -66,7 +66,7 @@ pub(super) fn can_fuse<E: Real>(shape: &ConvShape) -> bool {
 
 /// Returns true if groups of one channel are read in place.
 fn reads_in_place<E: Real>(kernels: &Depthwise<E>, geometry: &Geometry) -> bool {
-    is_few(geometry) || in_place::slides(kernels, geometry).is_some()
+    few_taps(geometry) || in_place::sliding(kernels, geometry).is_some()
 }
 
 /// Computes like `forward` with an elementwise program, row by row. `y` is then not written.
@@ -153,7 +153,7 @@ fn is_bf16<E: Element, T: Element>() -> bool {
 }
 
 /// Returns true if the time is that of memory.
-fn is_few(geometry: &Geometry) -> bool {
+fn few_taps(geometry: &Geometry) -> bool {
     geometry.taps.iter().product::<usize>() <= FEW_TAPS
 }
 
