@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hornbeam.errors import MissingNameError
-from hornbeam_compat.tensorflow import distribute, nn, saved_model
+import hornbeam
+from hornbeam.errors import MissingNameError, ShapeError
+from hornbeam_compat.tensorflow import distribute, math, nn, saved_model
 from hornbeam_compat.tensorflow import tensors as tf_tensors
+from hornbeam_compat.tensorflow.ragged import RaggedTensor
+from hornbeam_compat.tensorflow.ragged_names import accepting_ragged
 from hornbeam_compat.tensorflow.saved_names import find_class, find_function
 
 SUPPORTED = {
@@ -216,6 +219,22 @@ def test_unsupported_options_of_layer_operations_are_errors() -> None:
     with pytest.raises(NotImplementedError, match=r"data_format='NCHW' is not supported"):
         nn.max_pool(IMAGES, 2, 2, "VALID", data_format="NCHW")
     assert nn.conv2d(IMAGES, KERNEL, 1, "SAME", "NHWC").shape == (1, 4, 4, 3)
+
+
+@pytest.mark.parametrize("name", ["bincount", "count_nonzero", "cumsum", "zero_fraction"])
+def test_functions_of_whole_tensors_refuse_ragged_ones(name: str) -> None:
+    """Applied to the values, they would return a ragged tensor with rows of something else."""
+    rows = RaggedTensor.from_row_lengths([1, 0, 2], [2, 1])
+    with pytest.raises(TypeError, match=rf"tf.{name} takes no ragged tensors here: pass x.to_tensor\(\)"):
+        accepting_ragged(name, getattr(math, name))(rows)
+
+
+def test_sparse_tensors_and_unknown_lengths_are_not_counted() -> None:
+    with pytest.raises(TypeError, match=r"takes no sparse tensors here: pass arr.values"):
+        math.bincount(RaggedTensor.from_row_lengths([1, 0, 2], [2, 1]).to_sparse())
+    counts = hornbeam.jit(lambda x: math.bincount(x, minlength=2, maxlength=3))
+    with pytest.raises(ShapeError, match="the length must be known: pass minlength=maxlength"):
+        counts(hornbeam.ops.array([0, 1, 1]))
 
 
 def test_folders_name_functions_of_the_script_alone(monkeypatch: pytest.MonkeyPatch) -> None:
