@@ -8,7 +8,6 @@ validation set; the test set is evaluated once, at the end.
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,6 @@ def run(
     )
     set_random_seed(seed)
     _train_first(digits[..., None], y_train, rows, validation)
-    start = time.perf_counter()
     set_random_seed(seed)
     batches = WarpedDigits(x_train[rows], y_train[rows], batch_size, seed)
     recorder = None if runs is None else RunRecorder("mnist", runs, explain=False)
@@ -105,15 +103,14 @@ def run(
         validation_data=(x_train[validation], y_train[validation]),
         callbacks=[stopping, Doctor(), _StartAgain(), *([recorder] if recorder else [])],
     ).history
-    training_seconds = time.perf_counter() - start
     folder.mkdir(parents=True, exist_ok=True)
     _save(model, folder)
+    _print_training(history, folder)
 
     def report(images: np.ndarray, labels: np.ndarray) -> str:
         return _report(model, images, labels, folder, recorder)
 
     figure = test.apply(report)
-    _print_training(history, training_seconds, folder)
     if recorder is not None:
         recorder.add(model.explain())
         recorder.add(look(x_train[rows], y_train[rows]))
@@ -207,10 +204,10 @@ def _figure(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, p
     return f"figure of the worst digits: {path}"
 
 
-def _print_training(history: dict[str, list[float]], seconds: float, folder: Path) -> None:
+def _print_training(history: dict[str, list[float]], folder: Path) -> None:
     best = int(np.argmin(history["val_loss"]))
     print_wrapped(
-        f"trained for {len(history['loss'])} epochs in {seconds:.0f} s; kept the weights of epoch {best + 1} "
-        f"(validation accuracy {history['val_accuracy'][best]:.2%})"
+        f"epochs: {len(history['loss'])}, done {process_age():.0f} s after the process started; kept the "
+        f"weights of epoch {best + 1} (validation accuracy {history['val_accuracy'][best]:.2%})"
     )
     print(f"model: {folder / 'mnist.keras'}")
