@@ -48,7 +48,7 @@ BLOCKS: dict[str, tuple[Block, Callable[[], Any]]] = {
     "retain_graph": (lazy.retain_graph, lazy.retains_graph),
     "scope": (lambda: ir_scope.scope("a"), ir_scope.current_scope),
     "shapes_only": (layer_context.shapes_only, layer_context.is_shapes_only),
-    "stateless": (scopes.StatelessScope, scopes.current_stateless_scope),
+    "stateless": (scopes.StatelessScope, scopes.StatelessScope.current),
     "using": (lambda: engines.using("reference"), engines._using.get),
     "variable_tracer": (lambda: variable.VariableTracer(1), variable.current_variable_tracer),
 }  # fmt: skip

@@ -16,8 +16,8 @@ import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.errors import LikelyMistakeWarning, TestSetWarning
 from hornbeam.random import set_random_seed
-from hornbeam.training.loop import next_chunk
 from hornbeam.training.signals import uninterrupted
+from hornbeam.training.step import Step
 from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
@@ -671,8 +671,8 @@ def test_a_generator_that_ends_too_early() -> None:
 
 
 def test_chunks_grow_until_the_bar_moves_smoothly() -> None:
-    assert next_chunk(1, 0.001) == 2
-    assert next_chunk(8, 0.04) == 12
-    assert next_chunk(8, 0.1) == 8
-    assert next_chunk(8, 1.0) == 4
-    assert next_chunk(1, 9.0) == 1
+    assert Step.next_chunk(1, 0.001) == 2
+    assert Step.next_chunk(8, 0.04) == 12
+    assert Step.next_chunk(8, 0.1) == 8
+    assert Step.next_chunk(8, 1.0) == 4
+    assert Step.next_chunk(1, 9.0) == 1

@@ -120,10 +120,10 @@ class StatelessScope(VariableTracer):
         """
         return Tensor(self.held[variable]) if variable in self.held else None
 
-
-def current_stateless_scope() -> StatelessScope | None:
-    """Return the innermost open StatelessScope."""
-    return _stateless.get()
+    @staticmethod
+    def current() -> StatelessScope | None:
+        """Return the innermost open scope, or None."""
+        return _stateless.get()
 
 
 class SymbolicScope:

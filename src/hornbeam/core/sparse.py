@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class SparseTensor(Tensor):
 
     __slots__ = ("_shape", "indices", "values")
     sparse = True
+    # Class of results; `hornbeam_compat` sets that of TensorFlow.
+    result_class: ClassVar[type[SparseTensor]]
 
     def __init__(self, indices: np.ndarray | TensorLike, values: TensorLike, shape: ShapeLike) -> None:
         self._node = None  # type: ignore[assignment]
@@ -123,11 +125,14 @@ class SparseTensor(Tensor):
             return x
         if is_scipy_sparse(x):
             coo = x.tocoo()
-            return result_class(np.stack([coo.row, coo.col], 1), coo.data, coo.shape)
+            return SparseTensor.result_class(np.stack([coo.row, coo.col], 1), coo.data, coo.shape)
         tensor = as_tensor(x)
         places = np.argwhere(np.asarray(tensor))
         index = leaf_of(places.astype(np.int32))
         return _unchecked(places, Tensor(p.gather(tensor.node, index)), tensor.shape)
+
+
+SparseTensor.result_class = SparseTensor
 
 
 def as_sparse(x: Tensor) -> Tensor:
@@ -142,20 +147,11 @@ def is_scipy_sparse(x: object) -> bool:
 
 def _unchecked(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> SparseTensor:
     """Make a sparse tensor of distinct places in order."""
-    created = object.__new__(result_class)
+    created = object.__new__(SparseTensor.result_class)
     created._node = None  # type: ignore[assignment]
     created._keras_mask = created._handle = None
     created.indices, created.values, created._shape = created.host_places(indices), values, tuple(shape)
     return created
-
-
-def from_places(indices: Any, values: Any, shape: tuple[int, ...]) -> SparseTensor:
-    """Return the result of an operation, of `result_class`."""
-    return result_class(indices, values, shape)
-
-
-# Class of results; `hornbeam_compat` sets that of TensorFlow.
-result_class: type[SparseTensor] = SparseTensor
 
 
 def _distinct(indices: np.ndarray, values: Tensor, shape: tuple[int, ...]) -> tuple[np.ndarray, Tensor]:

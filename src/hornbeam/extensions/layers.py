@@ -2,8 +2,6 @@
 
 from hornbeam.layers.attention_equations import attention_equations as attention_equations
 from hornbeam.layers.attention_equations import projection_equation as projection_equation
-from hornbeam.layers.context import current_context as current_context
-from hornbeam.layers.context import is_shapes_only as is_shapes_only
 from hornbeam.layers.conv import _Conv
 from hornbeam.layers.einsum_dense import einsum_letters as einsum_letters
 from hornbeam.layers.merging import _Merge

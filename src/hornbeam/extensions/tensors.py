@@ -2,12 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from hornbeam.core import sparse as _sparse
 from hornbeam.core.convert import as_tensor as as_tensor
 from hornbeam.core.sparse import SparseTensor as SparseTensor
 from hornbeam.data.composite import Composite as Composite
 from hornbeam.data.elements import map_parts as map_parts
-from hornbeam.ops._common import shape_of as shape_of
 from hornbeam.ops.attention import masked_attention as masked_attention
 from hornbeam.ops.image.warping import homography as homography
 from hornbeam.ops.operation_classes import operation_class as operation_class
@@ -18,6 +16,3 @@ from hornbeam.primitives import complex_ as complex_
 if TYPE_CHECKING:
     from hornbeam._internal.typing import Tree as Tree
     from hornbeam.core.typing import TensorLike as TensorLike
-
-# Class of sparse results.
-SPARSE_CLASS = (_sparse, "result_class")

@@ -7,7 +7,6 @@ import numpy as np
 from hornbeam.core.lazy import GraphHolder as GraphHolder
 from hornbeam.core.lazy import retain_graph as retain_graph
 from hornbeam.core.lazy import value_of as _value_of
-from hornbeam.core.scopes import current_stateless_scope as current_stateless_scope
 from hornbeam.core.symbolic import compute_output_spec as compute_output_spec
 from hornbeam.core.variable import eager_scope as eager_scope
 from hornbeam.core.variable import set_assignment_observer as set_assignment_observer
@@ -15,12 +14,27 @@ from hornbeam.ir.autodiff import gradients as _gradients
 from hornbeam.ir.node import Node as Node
 from hornbeam.ir.node import leaf as _leaf
 from hornbeam.ir.primitive import ones_like as _ones_like
-from hornbeam.ir.sizes import in_symbolic_trace as in_symbolic_trace
+from hornbeam.ir.sizes import in_symbolic_trace as _in_symbolic_trace
 from hornbeam.ir.sizes import is_unknown as is_unknown
-from hornbeam.ir.trace import current_level as current_level
+from hornbeam.ir.trace import current_level as _current_level
 from hornbeam.ir.trace import is_constant as _is_constant
 from hornbeam.ir.types import TensorType as _TensorType
 from hornbeam.ir.types import is_float as _is_float
+from hornbeam.layers.context import current_context as _current_context
+from hornbeam.layers.context import is_shapes_only as _is_shapes_only
+
+
+class Running:
+    """State of the code that is running, as functions without arguments."""
+
+    # The number of open traces, 0 in eager code.
+    traces = staticmethod(_current_level)
+    # True while types are inferred for symbolic tensors.
+    is_symbolic = staticmethod(_in_symbolic_trace)
+    # The context of the outermost call of a layer, or None.
+    layer_call = staticmethod(_current_context)
+    # True while the model of a file is built.
+    is_loading = staticmethod(_is_shapes_only)
 
 
 def own_leaf(node: Node) -> Node:

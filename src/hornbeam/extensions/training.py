@@ -1,7 +1,6 @@
 """For extensions: compiled steps, and batches."""
 
 from hornbeam.training.array_data import ArrayData as ArrayData
-from hornbeam.training.loop import next_chunk as next_chunk
 from hornbeam.training.packing import Batch as Batch
 from hornbeam.training.packing import Signature as Signature
 from hornbeam.training.signals import uninterrupted as uninterrupted

@@ -23,7 +23,7 @@ from hornbeam.core.configurable import argument_names, config_owner
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.operation import Operation, checked_name
 from hornbeam.core.registry import exported
-from hornbeam.core.scopes import StatelessScope, current_remat_scope, current_stateless_scope
+from hornbeam.core.scopes import StatelessScope, current_remat_scope
 from hornbeam.core.symbolic import KerasTensor, infer_types, record_call, symbolic_call
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import autocast
@@ -490,7 +490,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
             if value.shape != ():
                 value = ops.sum(value)
             self._losses = (*self._losses, value)
-            scope = current_stateless_scope()
+            scope = StatelessScope.current()
             if scope is not None and scope.collect_losses:
                 scope.add_loss(value)
 

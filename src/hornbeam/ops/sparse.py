@@ -15,7 +15,7 @@ from hornbeam import primitives as p
 from hornbeam._internal.typing import Axis
 from hornbeam.core.convert import as_tensor, broadcast_shapes, cast, leaf_of, result_dtype
 from hornbeam.core.operators import absolute, add, matmul, multiply, negative, subtract, true_divide
-from hornbeam.core.sparse import RULES, SPARSE_WHEN, SparseTensor, from_places
+from hornbeam.core.sparse import RULES, SPARSE_WHEN, SparseTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.ir.node import Node
@@ -121,7 +121,7 @@ def _sum_of(x: Any, y: Any, sign: Callable[[Tensor], Tensor]) -> Any:
         return NotImplemented
     dtype = result_dtype(x, y)
     values = joining.concatenate([cast(x.values, dtype), sign(cast(y.values, dtype))], 0)
-    return from_places(np.concatenate([x.indices, y.indices]), values, x.shape)
+    return SparseTensor.result_class(np.concatenate([x.indices, y.indices]), values, x.shape)
 
 
 _rule(add)(lambda x1, x2: _sum_of(x1, x2, lambda y: y))
@@ -168,7 +168,7 @@ def _matmul_sparse(x: SparseTensor, y: SparseTensor) -> Any:
         for z, at in ((x, ours), (y, theirs))
     ]
     places = np.stack([x.indices[ours, 0], y.indices[theirs, 1]], 1)
-    return from_places(places, Tensor(factors[0] * factors[1]), (x.shape[0], y.shape[1]))
+    return SparseTensor.result_class(places, Tensor(factors[0] * factors[1]), (x.shape[0], y.shape[1]))
 
 
 def _added(terms: Node, places: np.ndarray, shape: tuple[int, ...]) -> Node:
@@ -206,12 +206,12 @@ def _transpose(x: SparseTensor, axes: Sequence[int] | None = None) -> SparseTens
     perm = [one_axis(a, x.ndim, "transpose") for a in axes] if axes is not None else list(range(x.ndim))[::-1]
     if sorted(perm) != list(range(x.ndim)):
         raise ShapeError(f"transpose of {x.shape} needs a permutation of {x.ndim} axes, got {axes}")
-    return from_places(x.indices[:, perm], x.values, tuple(x.shape[a] for a in perm))
+    return SparseTensor.result_class(x.indices[:, perm], x.values, tuple(x.shape[a] for a in perm))
 
 
 def _reshaped(x: SparseTensor, shape: tuple[int, ...]) -> SparseTensor:
     flat = np.ravel_multi_index(tuple(x.indices.T), x.shape)
-    return from_places(np.stack(np.unravel_index(flat, shape), 1), x.values, shape)
+    return SparseTensor.result_class(np.stack(np.unravel_index(flat, shape), 1), x.values, shape)
 
 
 @_rule(shaping.reshape)
@@ -260,7 +260,7 @@ def _concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
         places.append(moved)
     values = joining.concatenate([cast(x.values, dtype) for x in xs], 0)
     shape = (*xs[0].shape[:axis], at, *xs[0].shape[axis + 1 :])
-    return from_places(np.concatenate(places), values, shape)
+    return SparseTensor.result_class(np.concatenate(places), values, shape)
 
 
 _rule(shaping.transpose)(

@@ -27,9 +27,6 @@ from hornbeam.training.stream_data import StreamData
 if TYPE_CHECKING:
     from hornbeam.training.trainer import Trainer
 
-# Duration of a chunk of steps: about as long as the eye needs to see the bar move.
-CHUNK_SECONDS = 0.12
-
 
 class Loop:
     """Runs a model's steps of `mode` ("train" or "test") over data and calls the callbacks."""
@@ -86,17 +83,16 @@ class Loop:
 
     def _run_chunks(self, step: Step, data: ArrayData, rows: np.ndarray) -> None:
         """Run a step for each row of the matrix `rows`, in chunks of one engine call each."""
-        engine = current_engine()
         at = 0
         while at < len(rows) and not self._stopped:
             size = self._begin_execution() if self.every_batch else step.chunk_size
             chunk = rows[at : at + min(size, data.most_steps(rows.shape[1]) or size)]
             started = time.perf_counter()
             with uninterrupted():
-                stacked = flattened(step.run_many(*data.chunk(engine, chunk)))
+                stacked = flattened(step.run_many(*data.chunk(current_engine(), chunk)))
             seconds = time.perf_counter() - started
             if not self.every_batch and len(chunk) == size:  # equal in all processes, for equal times
-                step.chunk_size = next_chunk(step.chunk_size, slowest(seconds))
+                step.chunk_size = Step.next_chunk(step.chunk_size, slowest(seconds))
             at += len(chunk)
             data.cursor.consumed += len(chunk)
 
@@ -189,12 +185,3 @@ class Loop:
             "stops training here",
             RuntimeWarning,
         )
-
-
-def next_chunk(size: int, seconds: float) -> int:
-    """Return the number of steps of the next chunk, after one of `size` steps took `seconds`."""
-    if seconds < CHUNK_SECONDS / 2:
-        return min(size * 2, 4096) if seconds < CHUNK_SECONDS / 4 else size + max(size // 2, 1)
-    if seconds > CHUNK_SECONDS * 2:
-        return max(size // 2, 1)
-    return size

@@ -22,6 +22,9 @@ from hornbeam.training.batches import local_rows, putter
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.packing import Batch, Signature
 
+# Duration of a chunk of steps: about as long as the eye needs to see the bar move.
+CHUNK_SECONDS = 0.12
+
 
 def with_floatx(data: Tree) -> Tree:
     """Cast the floats of a batch to the default float dtype; integers stay."""
@@ -87,6 +90,15 @@ class Step:
         return traced.pack(
             [unpack_array(engine.get(v), n.dtype) for v, n in zip(logs, traced.outputs, strict=True)]
         )
+
+    @staticmethod
+    def next_chunk(size: int, seconds: float) -> int:
+        """Return the number of steps of the next chunk, after one of `size` steps took `seconds`."""
+        if seconds < CHUNK_SECONDS / 2:
+            return min(size * 2, 4096) if seconds < CHUNK_SECONDS / 4 else size + max(size // 2, 1)
+        if seconds > CHUNK_SECONDS * 2:
+            return max(size // 2, 1)
+        return size
 
 
 class EagerStep:

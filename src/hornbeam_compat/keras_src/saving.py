@@ -14,7 +14,7 @@ import numpy as np
 
 from hornbeam import saving
 from hornbeam.extensions.files import names_at, read_array
-from hornbeam.extensions.layers import is_shapes_only
+from hornbeam.extensions.tracing import Running
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -91,7 +91,7 @@ class SafeModeScope:
 
 def in_safe_mode() -> bool:
     """Return True while the model of a file is built: files may not name other files to read."""
-    return bool(is_shapes_only() or _safe_mode.get())
+    return bool(Running.is_loading() or _safe_mode.get())
 
 
 class _Entry(MutableMapping[str, np.ndarray]):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from hornbeam import StatelessScope
-from hornbeam.extensions.tracing import current_stateless_scope as get_stateless_scope
-from hornbeam.extensions.tracing import in_symbolic_trace as in_symbolic_scope
+from hornbeam.extensions.tracing import Running
 from hornbeam.random import draw_seed as draw_seed
 from hornbeam.random import global_seed_generator as global_seed_generator
 from hornbeam.random import make_default_seed as make_default_seed
@@ -21,6 +20,10 @@ __all__ = [
     "in_symbolic_scope",
     "make_default_seed",
 ]
+
+
+get_stateless_scope = StatelessScope.current
+in_symbolic_scope = Running.is_symbolic
 
 
 def in_stateless_scope() -> bool:

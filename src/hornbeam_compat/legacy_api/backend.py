@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hornbeam import KerasTensor, Tensor, Variable, activations, config, layers, ops, random
-from hornbeam.extensions.layers import current_context
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam.extensions.tracing import Running
 from hornbeam_compat.legacy_api import backend_graph, backend_windows
 from hornbeam_compat.legacy_api.arguments import DATA_FORMATS, with_earlier_names
 
@@ -330,7 +330,7 @@ def set_learning_phase(value: int) -> None:
 def in_train_phase(x: T | Callable[[], T], alt: T | Callable[[], T], training: bool | None = None) -> T:
     """Return `x` in training, else `alt`."""
     if training is None:
-        context = current_context()
+        context = Running.layer_call()
         training = context.training if context is not None else False
     branch = x if training else alt
     return branch() if callable(branch) else branch

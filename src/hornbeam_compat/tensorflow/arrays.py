@@ -14,10 +14,10 @@ import numpy as np
 
 from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
-from hornbeam.extensions.tensors import as_tensor, shape_of
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam_compat.tensorflow.dtypes import TensorShape, int32
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text
-from hornbeam_compat.tensorflow.tensors import axes_of, integers_of
+from hornbeam_compat.tensorflow.tensors import axes_of, integers_of, sizes_of
 from hornbeam_compat.tensorflow.typing import (
     AxisLike,
     DTypeLike,
@@ -86,13 +86,13 @@ def rank(input: TensorLike, name: str | None = None) -> Count:
 def zeros(shape: ShapeLike, dtype: DTypeLike = "float32", name: str | None = None) -> TextOrTensor:
     """Create zeros, or empty strings."""
     if str(dtype) == "string":
-        return StringTensor(np.full(tuple(shape_of(shape)), b"", object))
-    return ops.zeros(shape_of(shape), dtype)
+        return StringTensor(np.full(tuple(sizes_of(shape)), b"", object))
+    return ops.zeros(sizes_of(shape), dtype)
 
 
 def ones(shape: ShapeLike, dtype: DTypeLike = "float32", name: str | None = None) -> Tensor:
     """Create ones."""
-    return ops.ones(shape_of(shape), dtype)
+    return ops.ones(sizes_of(shape), dtype)
 
 
 def zeros_like(input: TensorLike, dtype: DTypeLike | None = None, name: str | None = None) -> Tensor:
@@ -107,7 +107,7 @@ def ones_like(input: TensorLike, dtype: DTypeLike | None = None, name: str | Non
 
 def fill(dims: ShapeLike, value: TensorLike, name: str | None = None) -> Tensor:
     """Create a tensor of shape `dims` filled with `value`."""
-    return ops.full(shape_of(dims), value)
+    return ops.full(sizes_of(dims), value)
 
 
 def eye(
@@ -118,7 +118,7 @@ def eye(
     matrix = ops.eye(int(num_rows), None if num_columns is None else int(num_columns), dtype=dtype)
     if batch_shape is None:
         return matrix
-    return ops.broadcast_to(matrix, (*shape_of(batch_shape), *matrix.shape))
+    return ops.broadcast_to(matrix, (*sizes_of(batch_shape), *matrix.shape))
 
 
 def range(
@@ -167,7 +167,7 @@ def sequence_mask(
 
 def reshape(tensor: TensorLike, shape: ShapeLike, name: str | None = None) -> TextOrTensor:
     """Reshape a tensor."""
-    sizes = shape_of(shape)
+    sizes = sizes_of(shape)
     return (
         StringTensor(StringTensor(tensor).array.reshape(sizes))
         if holds_text(tensor)
@@ -179,7 +179,7 @@ def transpose(
     a: TensorLike, perm: ShapeLike | None = None, conjugate: bool = False, name: str = "transpose"
 ) -> Tensor:
     """Permute the axes by `perm`, or reverse them."""
-    return ops.transpose(a, axes=None if perm is None else shape_of(perm))
+    return ops.transpose(a, axes=None if perm is None else sizes_of(perm))
 
 
 def expand_dims(input: TensorLike, axis: int, name: str | None = None) -> TextOrTensor:
@@ -227,7 +227,7 @@ def split(
     """Split into equal parts, or into parts of the given sizes, of which one may be -1."""
     if isinstance(num_or_size_splits, int):
         return list(ops.split(value, num_or_size_splits, axis=axis))
-    sizes = list(shape_of(num_or_size_splits))
+    sizes = list(sizes_of(num_or_size_splits))
     if -1 in sizes:
         unknown = sizes.index(-1)
         sizes[unknown] = as_tensor(value).shape[axis] - (sum(sizes) + 1)
@@ -236,7 +236,7 @@ def split(
 
 def tile(input: TensorLike, multiples: ShapeLike, name: str | None = None) -> Tensor:
     """Repeat the tensor along every axis."""
-    return ops.tile(input, shape_of(multiples))
+    return ops.tile(input, sizes_of(multiples))
 
 
 def repeat(
@@ -248,7 +248,7 @@ def repeat(
 
 def broadcast_to(input: TensorLike, shape: ShapeLike, name: str | None = None) -> Tensor:
     """Broadcast `input` to a larger shape."""
-    return ops.broadcast_to(input, shape_of(shape))
+    return ops.broadcast_to(input, sizes_of(shape))
 
 
 def pad(
@@ -277,7 +277,7 @@ def slice(input_: TensorLike, begin: ShapeLike, size: ShapeLike, name: str | Non
     """Return `size` elements from `begin` on; -1 means all that remain."""
     key = tuple(
         builtins.slice(start, None if count == -1 else start + count)
-        for start, count in zip(shape_of(begin), shape_of(size), strict=True)
+        for start, count in zip(sizes_of(begin), sizes_of(size), strict=True)
     )
     return as_tensor(input_)[key]
 
@@ -347,7 +347,7 @@ def boolean_mask(
 
 def scatter_nd(indices: TensorLike, updates: TensorLike, shape: ShapeLike, name: str | None = None) -> Tensor:
     """Create zeros of a shape, and add `updates` at `indices`."""
-    return ops.scatter(indices, updates, shape_of(shape))
+    return ops.scatter(indices, updates, sizes_of(shape))
 
 
 def _scatter(reduction: str | None) -> Callable[..., Tensor]:

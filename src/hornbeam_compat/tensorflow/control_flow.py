@@ -17,7 +17,7 @@ from hornbeam import ops, tree
 from hornbeam.data import Strings
 from hornbeam.errors import BranchError, ConcretizationError
 from hornbeam.extensions.tensors import Composite, as_tensor
-from hornbeam.extensions.tracing import current_level
+from hornbeam.extensions.tracing import Running
 from hornbeam_compat.tensorflow.extension_types import row_of, stack_tensors
 from hornbeam_compat.tensorflow.ragged import concatenate, stack_rows
 from hornbeam_compat.tensorflow.strings import StringTensor
@@ -71,7 +71,7 @@ def numpy_function(
 
 def _is_eager(values: Tree) -> bool:
     """Return True outside of compiled functions and functional models, where tensors have values."""
-    return not current_level() and not any(getattr(x, "symbolic", False) for x in tree.flatten(values))
+    return not Running.traces() and not any(getattr(x, "symbolic", False) for x in tree.flatten(values))
 
 
 # -- conditions and loops ------------------------------------------------------------------------------------

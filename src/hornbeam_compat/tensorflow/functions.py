@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from hornbeam import KerasTensor, Tensor, Variable, jit, ops, tree
+from hornbeam import KerasTensor, StatelessScope, Tensor, Variable, jit, ops, tree
 from hornbeam.data import Strings
 from hornbeam.errors import BranchError, ConcretizationError, MissingNameError, ShapeError
 from hornbeam.extensions.tensors import Composite
-from hornbeam.extensions.tracing import current_level, current_stateless_scope
+from hornbeam.extensions.tracing import Running
 from hornbeam_compat.keras_src.tensors import compute_output_spec
 from hornbeam_compat.messages import log_once
 from hornbeam_compat.tensorflow import tape
@@ -96,7 +96,7 @@ class Function:
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         eager = run_eagerly or tape.is_recording() or self._compiled is None
-        if eager or current_level() or current_stateless_scope() is not None:
+        if eager or Running.traces() or StatelessScope.current() is not None:
             return self.python_function(*args, **kwargs)
         arguments = unpacked((args, kwargs))
         if any(isinstance(x, (Strings, Composite)) for x in tree.flatten(arguments)):

@@ -10,7 +10,7 @@ import numpy as np
 from hornbeam import Tensor, ops
 from hornbeam import random as hb_random
 from hornbeam.backend import is_float_dtype
-from hornbeam.extensions.tensors import as_tensor, shape_of
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam.random import SeedGenerator
 from hornbeam_compat.tensorflow.files import (
     decode_image,
@@ -20,6 +20,7 @@ from hornbeam_compat.tensorflow.files import (
     encode_png,
 )
 from hornbeam_compat.tensorflow.random import seeded_generator, stateless_key
+from hornbeam_compat.tensorflow.tensors import sizes_of
 from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, TensorLike
 
 __all__ = [
@@ -55,7 +56,7 @@ def resize(
 ) -> Tensor:  # fmt: skip
     """Resize to (height, width). The result is of floats, except for "nearest"."""
     pixels = as_tensor(images)
-    height, width = shape_of(size)
+    height, width = sizes_of(size)
     if preserve_aspect_ratio:
         scale = min(height / pixels.shape[-3], width / pixels.shape[-2])
         height, width = round(pixels.shape[-3] * scale), round(pixels.shape[-2] * scale)
@@ -129,7 +130,7 @@ def random_crop(
     value: TensorLike, size: ShapeLike, seed: int | None = None, name: str | None = None
 ) -> Tensor:
     """Crop to the given size at a random position."""
-    pixels, crop_shape = as_tensor(value), shape_of(size)
+    pixels, crop_shape = as_tensor(value), sizes_of(size)
     starts = [
         hb_random.randint((), 0, full - cropped + 1, seed=seeded_generator(seed)) if full > cropped else 0
         for full, cropped in zip(pixels.shape, crop_shape, strict=True)
@@ -286,7 +287,7 @@ def crop_and_resize(
     if method not in ("bilinear", "nearest"):
         raise ValueError(f"crop_and_resize: method must be 'bilinear' or 'nearest', got {method!r}")
     pixels, boxes = ops.cast(image, "float32"), ops.cast(boxes, "float32")
-    height, width = shape_of(crop_size)
+    height, width = sizes_of(crop_size)
     rows, row_mask = _sample_weights(boxes[:, 0], boxes[:, 2], pixels.shape[1], height, method)
     columns, column_mask = _sample_weights(boxes[:, 1], boxes[:, 3], pixels.shape[2], width, method)
     crops = ops.einsum("nih,nhwc->niwc", rows, ops.take(pixels, box_indices, axis=0))

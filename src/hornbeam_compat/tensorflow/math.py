@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam import Tensor, ops
 from hornbeam.errors import ShapeError
 from hornbeam.extensions.tensors import SparseTensor, as_tensor
-from hornbeam.extensions.tracing import current_level
+from hornbeam.extensions.tracing import Running
 from hornbeam_compat.tensorflow.nn import (
     in_top_k,
     l2_normalize,
@@ -200,9 +200,9 @@ def bincount(
     if axis != -1:
         integers = integers.reshape(-1)
         weights = None if weights is None else ops.reshape(weights, -1)
-    if not current_level() and (np.asarray(integers) < 0).any():
+    if not Running.traces() and (np.asarray(integers) < 0).any():
         raise ShapeError("tf.math.bincount takes integers that are not negative")
-    if current_level() and maxlength is not None and least < maxlength:
+    if Running.traces() and maxlength is not None and least < maxlength:
         raise ShapeError(
             "tf.math.bincount: inside a compiled function the length must be known: pass minlength=maxlength"
         )

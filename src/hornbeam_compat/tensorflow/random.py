@@ -13,9 +13,9 @@ import numpy as np
 from hornbeam import Tensor, Variable, ops
 from hornbeam import random as hb_random
 from hornbeam.backend import is_int_dtype
-from hornbeam.extensions.tensors import shape_of
 from hornbeam.random import host_bits
 from hornbeam_compat.tensorflow.arrays import shuffle
+from hornbeam_compat.tensorflow.tensors import sizes_of
 from hornbeam_compat.tensorflow.typing import DTypeLike, ShapeLike, TensorLike
 
 __all__ = [
@@ -49,7 +49,7 @@ def _normal(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
         seed: int | None = None, name: str | None = None,
     ) -> Tensor:  # fmt: skip
         """Draw from the normal distribution; the truncated one is within two standard deviations."""
-        return draw(shape_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
+        return draw(sizes_of(shape), mean, stddev, dtype, seed=seeded_generator(seed))
 
     return draw_normal
 
@@ -72,8 +72,8 @@ def _uniform(
     if is_int_dtype(dtype):
         if maxval is None:
             raise ValueError("tf.random.uniform needs maxval= for an integer dtype")
-        return hb_random.randint(shape_of(shape), minval, maxval, dtype, seed=seed)
-    return hb_random.uniform(shape_of(shape), minval, 1.0 if maxval is None else maxval, dtype, seed=seed)
+        return hb_random.randint(sizes_of(shape), minval, maxval, dtype, seed=seed)
+    return hb_random.uniform(sizes_of(shape), minval, 1.0 if maxval is None else maxval, dtype, seed=seed)
 
 
 def categorical(
@@ -92,7 +92,7 @@ def gamma(
 ) -> Tensor:  # fmt: skip
     """Draw from the gamma distribution, `shape` numbers for each pair of alpha and beta."""
     pairs = np.broadcast_shapes(np.shape(alpha), np.shape(1.0 if beta is None else beta))
-    samples = hb_random.gamma((*shape_of(shape), *pairs), alpha, dtype=dtype, seed=seeded_generator(seed))
+    samples = hb_random.gamma((*sizes_of(shape), *pairs), alpha, dtype=dtype, seed=seeded_generator(seed))
     return samples if beta is None else samples / beta
 
 
@@ -101,7 +101,7 @@ def stateless_normal(
     dtype: DTypeLike = "float32", name: str | None = None, alg: object = None,
 ) -> Tensor:  # fmt: skip
     """Draw from the normal distribution, by a seed of two integers alone."""
-    return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=stateless_key(seed))
+    return hb_random.normal(sizes_of(shape), mean, stddev, dtype, seed=stateless_key(seed))
 
 
 def stateless_uniform(
@@ -193,14 +193,14 @@ class Generator:
         dtype: DTypeLike = "float32", name: str | None = None,
     ) -> Tensor:  # fmt: skip
         """Draw from the normal distribution."""
-        return hb_random.normal(shape_of(shape), mean, stddev, dtype, seed=self._seeds)
+        return hb_random.normal(sizes_of(shape), mean, stddev, dtype, seed=self._seeds)
 
     def truncated_normal(
         self, shape: ShapeLike, mean: TensorLike = 0.0, stddev: TensorLike = 1.0,
         dtype: DTypeLike = "float32", name: str | None = None,
     ) -> Tensor:  # fmt: skip
         """Draw from the normal distribution, within two standard deviations of the mean."""
-        return hb_random.truncated_normal(shape_of(shape), mean, stddev, dtype, seed=self._seeds)
+        return hb_random.truncated_normal(sizes_of(shape), mean, stddev, dtype, seed=self._seeds)
 
     def uniform(
         self, shape: ShapeLike, minval: TensorLike = 0, maxval: TensorLike | None = None,

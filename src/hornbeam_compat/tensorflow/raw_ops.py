@@ -8,6 +8,7 @@ import numpy as np
 
 from hornbeam import Tensor, ops
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam_compat.tensorflow.tensors import sizes_of
 from hornbeam_compat.tensorflow.typing import ShapeLike, TensorLike
 
 __all__ = ["ImageProjectiveTransformV2", "ImageProjectiveTransformV3"]
@@ -32,8 +33,7 @@ def ImageProjectiveTransformV3(
         NotImplementedError: If the result has another size than the images, or c0 or c1 is not 0.
     """
     batch, matrices = as_tensor(images), as_tensor(transforms)
-    size = tuple(int(n) for n in (output_shape if isinstance(output_shape, (list, tuple)) else
-                                  np.asarray(output_shape)))  # fmt: skip
+    size = sizes_of(output_shape)
     if size != tuple(batch.shape[1:3]):
         raise NotImplementedError(f"output_shape must be {tuple(batch.shape[1:3])}, got {size}")
     if not matrices.node.level and np.asarray(matrices)[..., 6:].any():

@@ -15,7 +15,7 @@ from hornbeam.config import enable_traceback_filtering as enable_traceback_filte
 from hornbeam.config import is_traceback_filtering_enabled as is_traceback_filtering_enabled
 from hornbeam.errors import ShapeError
 from hornbeam.extensions.tensors import as_tensor
-from hornbeam.extensions.tracing import current_level
+from hornbeam.extensions.tracing import Running
 from hornbeam.tree import flatten as flatten
 from hornbeam.tree import map_structure as map_structure
 from hornbeam.tree import pack_sequence_as as pack_sequence_as
@@ -257,7 +257,7 @@ def enable_v2_behavior() -> None:
 
 def executing_eagerly() -> bool:
     """Return True outside of traced functions."""
-    return current_level() == 0
+    return Running.traces() == 0
 
 
 def as_text(bytes_or_text: TensorLike, encoding: str = "utf-8") -> str:

@@ -11,9 +11,9 @@ import numpy as np
 
 from hornbeam import Tensor, ops
 from hornbeam.extensions.tensors import as_tensor, complex_
-from hornbeam.extensions.tracing import is_unknown
 from hornbeam_compat.tensorflow.dtypes import as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor
+from hornbeam_compat.tensorflow.tensors import sizes_of
 from hornbeam_compat.tensorflow.typing import DTypeLike, TensorLike, Tree
 
 # Namespace -> its names.
@@ -138,11 +138,7 @@ def irfft(input_tensor: TensorLike, fft_length: Tree = None, name: str | None = 
 
 def _only_size(fft_length: Tree) -> int | None:
     """Return the number in a vector of one size, which may be unknown until the model gets data."""
-    if fft_length is None or is_unknown(fft_length):
-        return fft_length
-    if isinstance(fft_length, (list, tuple)):
-        return _only_size(fft_length[0])
-    return int(np.asarray(fft_length).reshape(-1)[0])
+    return None if fft_length is None else sizes_of(fft_length)[0]
 
 
 def stft(

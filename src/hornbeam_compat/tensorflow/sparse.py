@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 import numpy as np
 
 from hornbeam import Tensor, ops
-from hornbeam.extensions.tensors import SPARSE_CLASS, Composite, as_tensor
+from hornbeam.extensions.tensors import Composite, as_tensor
 from hornbeam.extensions.tensors import SparseTensor as CoreSparseTensor
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.dtypes import TensorShape, TypeSpec, as_dtype
@@ -186,7 +186,7 @@ def _parts(sp: AnySparse) -> tuple[np.ndarray, Any, tuple[int, ...]]:
 
 def patches() -> list[Patch]:
     """List the patch by which operations on sparse tensors return those of TensorFlow."""
-    return [Patch(*SPARSE_CLASS, SparseNumbers)]
+    return [Patch(CoreSparseTensor, "result_class", SparseNumbers)]
 
 
 # -- tf.sparse -----------------------------------------------------------------------------------------------

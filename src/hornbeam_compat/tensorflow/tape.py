@@ -35,11 +35,8 @@ _thread = _Thread()
 
 
 def tapes() -> Iterator[GradientTape]:
-    """Yield the tapes of this thread that still retain the graph."""
-    for ref in _thread.tapes:
-        tape = ref()
-        if tape is not None:
-            yield tape
+    """Return the tapes of this thread that still retain the graph."""
+    return (tape for ref in _thread.tapes if (tape := ref()) is not None)
 
 
 def is_recording() -> bool:

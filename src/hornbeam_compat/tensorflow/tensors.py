@@ -18,7 +18,7 @@ from hornbeam_compat.tensorflow import tape
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
 from hornbeam_compat.tensorflow.sparse import IndexedSlices
 from hornbeam_compat.tensorflow.strings import StringTensor, as_bytes, holds_text
-from hornbeam_compat.tensorflow.typing import AxisLike, DTypeLike, Sizes, TensorLike, TextOrTensor
+from hornbeam_compat.tensorflow.typing import AxisLike, DTypeLike, ShapeLike, Sizes, TensorLike, TextOrTensor
 
 if TYPE_CHECKING:
     from hornbeam.extensions.tracing import Node
@@ -350,6 +350,14 @@ def reduction(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def axes_of(axis: AxisLike) -> int | tuple[int, ...] | None:
     """Convert an axis or axes to int or tuple: TensorFlow accepts lists and tensors."""
     return axis if axis is None or isinstance(axis, int) else integers_of(axis)
+
+
+def sizes_of(shape: ShapeLike) -> tuple[Any, ...]:
+    """Convert sizes, of which TensorFlow accepts tensors, to a tuple; unknown ones stay as they are."""
+    if isinstance(shape, (Tensor, np.ndarray)):
+        return tuple(np.asarray(shape).reshape(-1).tolist())
+    sizes = shape if hasattr(shape, "__iter__") else (shape,)
+    return tuple(int(size) if isinstance(size, Tensor) else size for size in sizes)
 
 
 def integers_of(values: TensorLike) -> int | tuple[int, ...]:

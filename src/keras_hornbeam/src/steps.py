@@ -25,7 +25,6 @@ from hornbeam.extensions.training import (
     Predictor,
     Signature,
     Step,
-    next_chunk,
     uninterrupted,
 )
 from keras_hornbeam.src.ops.core import convert_to_tensor
@@ -122,7 +121,7 @@ class CompiledSteps(CompiledFunction):
                 with uninterrupted():
                     logs = step.run_many(data.buffers(engine), rows[:count])
                 if size is None and len(rows) >= count:
-                    step.chunk_size = next_chunk(count, time.perf_counter() - started)
+                    step.chunk_size = Step.next_chunk(count, time.perf_counter() - started)
                 yield min(count, len(rows)), tree.map_structure(_last, logs)
                 rows = rows[count:]
 
