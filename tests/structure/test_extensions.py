@@ -41,7 +41,7 @@ FACADE_NAMES = {
         "install_command set_module_names warn_user"
     ),
     "tensors": (
-        "Composite SparseTensor TensorLike Tree as_tensor complex_ gru homography lstm "
+        "Composite SparseTensor as_tensor complex_ gru homography lstm "
         "map_parts masked_attention operation_class"
     ),
     "tracing": (

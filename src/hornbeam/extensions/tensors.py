@@ -1,7 +1,5 @@
 """For extensions: conversions, sparse tensors, parts of datasets, operations without a public name."""
 
-from typing import TYPE_CHECKING
-
 from hornbeam.core.convert import as_tensor as as_tensor
 from hornbeam.core.sparse import SparseTensor as SparseTensor
 from hornbeam.data.composite import Composite as Composite
@@ -12,7 +10,3 @@ from hornbeam.ops.operation_classes import operation_class as operation_class
 from hornbeam.ops.recurrent import gru as gru
 from hornbeam.ops.recurrent import lstm as lstm
 from hornbeam.primitives import complex_ as complex_
-
-if TYPE_CHECKING:
-    from hornbeam._internal.typing import Tree as Tree
-    from hornbeam.core.typing import TensorLike as TensorLike

@@ -12,7 +12,7 @@ from hornbeam.extensions.tensors import as_tensor
 from hornbeam.extensions.tracing import compute_output_spec as compute_output_spec
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import TensorLike
+    from hornbeam_compat.tensorflow.typing import TensorLike
 
 
 def get_keras_mask(x: Any) -> Tensor | None:

@@ -15,7 +15,7 @@ from hornbeam_compat.legacy_api import backend_graph, backend_windows
 from hornbeam_compat.legacy_api.arguments import DATA_FORMATS, with_earlier_names
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import TensorLike
+    from hornbeam_compat.tensorflow.typing import TensorLike
 
 T = TypeVar("T")
 

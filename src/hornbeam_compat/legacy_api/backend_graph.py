@@ -13,7 +13,7 @@ from hornbeam.extensions.tensors import as_tensor
 from hornbeam.extensions.tracing import retain_graph
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import TensorLike
+    from hornbeam_compat.tensorflow.typing import TensorLike
 
 # Name -> its replacement.
 REPLACEMENTS = {

@@ -14,7 +14,7 @@ from hornbeam_compat.keras_src.arguments import standardize_data_format
 from hornbeam_compat.legacy_api.arguments import with_earlier_names
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import TensorLike
+    from hornbeam_compat.tensorflow.typing import TensorLike
 
 R = TypeVar("R")
 _Fold = Callable[[Tensor, Tensor], Tensor]

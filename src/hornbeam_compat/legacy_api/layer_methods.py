@@ -12,7 +12,7 @@ from hornbeam_compat.messages import log_deprecated
 from hornbeam_compat.patch import Patch
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import Tree
+    from hornbeam_compat.tensorflow.typing import Tree
 
 
 class _Shape:

@@ -9,7 +9,7 @@ from hornbeam import Layer, Tensor, layers, ops
 from hornbeam_compat.messages import log_deprecated
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import TensorLike
+    from hornbeam_compat.tensorflow.typing import TensorLike
 
 # Name -> its replacement; empty for names that Keras 3 has, of which only a way to call them is deprecated.
 REPLACEMENTS = {

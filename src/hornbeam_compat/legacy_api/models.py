@@ -17,7 +17,7 @@ from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import Tree
+    from hornbeam_compat.tensorflow.typing import Tree
 
 R = TypeVar("R")
 Monitor = callbacks.Checkpoint | callbacks.EarlyStopping | callbacks.ReduceLROnPlateau

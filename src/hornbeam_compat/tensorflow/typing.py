@@ -1,4 +1,4 @@
-"""Types of arguments and results of the functions of `tf`."""
+"""Types of arguments and results of the functions of `tf`, and of those that Keras 1 and 2 had."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
-    from hornbeam import Tensor
-    from hornbeam.extensions.tensors import TensorLike as _TensorLike
-    from hornbeam.extensions.tensors import Tree as _Tree
+    from hornbeam import KerasTensor, Tensor, Variable
     from hornbeam_compat.tensorflow.ragged import RaggedTensor
     from hornbeam_compat.tensorflow.strings import StringTensor
 
 # What is accepted.
-TensorLike: TypeAlias = "_TensorLike"
+TensorLike: TypeAlias = Union["Tensor", "Variable", "KerasTensor", "np.ndarray", "npt.ArrayLike"]
 """What becomes a tensor: tensors, variables, arrays, numbers, strings, and lists of them."""
 Tensors: TypeAlias = Union[Sequence["TensorLike"], "Tensor", "np.ndarray"]
 """Several tensors: a list of them, or the rows of one."""
@@ -37,7 +36,7 @@ Message: TypeAlias = Any
 """A message of protobuf, whose class is created when the program runs."""
 
 # What is returned.
-Tree: TypeAlias = "_Tree"
+Tree: TypeAlias = Any
 """What functions of the user take or return: nested lists, tuples and dicts. No more is known."""
 TextOrTensor: TypeAlias = Union["Tensor", "StringTensor"]
 """A tensor of numbers or of strings."""

@@ -13,12 +13,10 @@ from keras.src import activations, tree
 from hornbeam import Tensor, ops
 from hornbeam.extensions.tensors import gru as all_steps_of_gru
 from hornbeam.extensions.tensors import lstm as all_steps_of_lstm
-from keras_hornbeam.src.ops.core import convert_to_tensor
+from keras_hornbeam.src.ops.core import Tree, convert_to_tensor
 
 if TYPE_CHECKING:
     from keras.src.layers import Layer
-
-    from hornbeam.extensions.tensors import Tree
 
 # The last output, all outputs, and the states.
 Outputs = tuple[Tensor, Tensor, list[Tensor]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,7 @@ from hornbeam.extensions.training import (
     Step,
     uninterrupted,
 )
-from keras_hornbeam.src.ops.core import convert_to_tensor
-
-if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import Tree
+from keras_hornbeam.src.ops.core import Tree, convert_to_tensor
 
 
 def as_batch(data: object) -> Batch:

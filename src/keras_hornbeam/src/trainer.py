@@ -21,11 +21,10 @@ from keras.src.utils.python_utils import pythonify_logs
 
 from hornbeam import Tensor, gradients
 from hornbeam.extensions.packages import warn_user
-from keras_hornbeam.src.ops.core import convert_to_tensor
+from keras_hornbeam.src.ops.core import Tree, convert_to_tensor
 from keras_hornbeam.src.steps import CompiledPredict, CompiledSteps, arrays_of, concatenated
 
 if TYPE_CHECKING:
-    from hornbeam.extensions.tensors import Tree
     from hornbeam.extensions.training import ArrayData
 
 Logs = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from keras.src import tree
@@ -19,6 +19,9 @@ import hornbeam
 from hornbeam import ops
 from hornbeam.extensions.tracing import compute_output_spec as output_spec_of
 from keras_hornbeam.src.float8 import DTYPES, Float8Tensor
+
+Tree: TypeAlias = Any
+"""Nested lists, tuples and dicts of what functions of the user take or return."""
 
 associative_scan = ops.associative_scan
 cond = ops.cond
