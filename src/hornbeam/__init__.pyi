@@ -55,6 +55,7 @@ from hornbeam.core.scopes import StatelessScope as StatelessScope
 from hornbeam.core.scopes import SymbolicScope as SymbolicScope
 from hornbeam.core.scopes import device as device
 from hornbeam.core.scopes import name_scope as name_scope
+from hornbeam.core.sparse import SparseTensor as SparseTensor
 from hornbeam.core.symbolic import KerasTensor as KerasTensor
 from hornbeam.core.tensor import Tensor as Tensor
 from hornbeam.core.variable import Variable as Variable

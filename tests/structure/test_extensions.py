@@ -41,8 +41,7 @@ FACADE_NAMES = {
         "install_command set_module_names warn_user"
     ),
     "tensors": (
-        "Composite SparseTensor as_tensor complex_ gru homography lstm "
-        "map_parts masked_attention operation_class"
+        "Composite as_tensor complex_ gru homography lstm map_parts masked_attention operation_class"
     ),
     "tracing": (
         "GraphHolder Node Running compute_output_spec eager_scope gradients is_unknown own_leaf retain_graph "

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 
@@ -103,7 +103,11 @@ class SparseTensor(Tensor):
 
     @staticmethod
     def host_places(indices: np.ndarray) -> np.ndarray:
-        """Return indices as the attribute of that name."""
+        """Return indices as the attribute of that name.
+
+        Args:
+            indices: Array of integers (elements, rank).
+        """
         return indices
 
     def with_values(self, values: Tensor) -> SparseTensor:
@@ -115,7 +119,7 @@ class SparseTensor(Tensor):
         return _unchecked(self.indices, values, self._shape)
 
     @classmethod
-    def of(cls, x: Any) -> SparseTensor:
+    def of(cls, x: TensorLike) -> SparseTensor:
         """Return the elements of a tensor, an array or a matrix of SciPy that differ from 0.
 
         Args:
@@ -140,7 +144,7 @@ def as_sparse(x: Tensor) -> Tensor:
     return x if x.node.level else SparseTensor.of(x)
 
 
-def is_scipy_sparse(x: object) -> bool:
+def is_scipy_sparse(x: object) -> TypeGuard[Any]:
     """Return True for sparse matrices and arrays of SciPy."""
     return type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocoo")
 

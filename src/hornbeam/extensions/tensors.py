@@ -1,7 +1,6 @@
 """For extensions: conversions, sparse tensors, parts of datasets, operations without a public name."""
 
 from hornbeam.core.convert import as_tensor as as_tensor
-from hornbeam.core.sparse import SparseTensor as SparseTensor
 from hornbeam.data.composite import Composite as Composite
 from hornbeam.data.elements import map_parts as map_parts
 from hornbeam.ops.attention import masked_attention as masked_attention

@@ -8,9 +8,9 @@ from typing import SupportsInt
 
 import numpy as np
 
-from hornbeam import Tensor, ops
+from hornbeam import SparseTensor, Tensor, ops
 from hornbeam.errors import ShapeError
-from hornbeam.extensions.tensors import SparseTensor, as_tensor
+from hornbeam.extensions.tensors import as_tensor
 from hornbeam.extensions.tracing import Running
 from hornbeam_compat.tensorflow.nn import (
     in_top_k,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 
+from hornbeam import SparseTensor as CoreSparseTensor
 from hornbeam import Tensor, ops
 from hornbeam.extensions.tensors import Composite, as_tensor
-from hornbeam.extensions.tensors import SparseTensor as CoreSparseTensor
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow.dtypes import TensorShape, TypeSpec, as_dtype
 from hornbeam_compat.tensorflow.strings import StringTensor, holds_text, take
