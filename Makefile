@@ -72,7 +72,7 @@ develop: check-rust $(MATURIN)  ## install Hornbeam with the tools that checks a
 	@touch $(VENV)/.installed
 
 dev-packages:
-	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/python -m pip install --quiet --group develop
 
 extension:
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) develop --release --quiet --skip-install $(FEATURES)

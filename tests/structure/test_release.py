@@ -114,3 +114,10 @@ def test_a_build_without_rust_names_the_remedy(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "cargo is not on the PATH: get it from https://rustup.rs" in done.stdout
+
+
+def test_make_mnist_installs_no_tools() -> None:
+    """maturin installs a group of this name, with a pip that may be too old to know groups."""
+    groups = PYPROJECT.partition("[dependency-groups]")[2]
+    assert "\ndevelop = [" in groups
+    assert "\ndev = [" not in groups
