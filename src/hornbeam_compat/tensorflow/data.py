@@ -20,6 +20,7 @@ from hornbeam.data import UNKNOWN_CARDINALITY as UNKNOWN_CARDINALITY
 from hornbeam.data import Dataset, Strings, TensorSpec
 from hornbeam.extensions.tensors import Composite, as_tensor, map_parts
 from hornbeam_compat.patch import Patch
+from hornbeam_compat.tensorflow.dtypes import DType
 from hornbeam_compat.tensorflow.ragged import stack_rows
 from hornbeam_compat.tensorflow.ragged_rows import RaggedRow
 from hornbeam_compat.tensorflow.strings import StringTensor, as_bytes, holds_text, map_elements
@@ -252,15 +253,14 @@ def make_csv_dataset(
     if not names:
         raise ValueError("make_csv_dataset needs column_names= if the files have no header")
     selected = [name if isinstance(name, str) else names[name] for name in select_columns or names]
-    defaults = list(column_defaults or [None] * len(selected))
     columns: dict[str, Any] = {
         name: _column(name, [row[names.index(name)] for row in rows], na_value, default)
-        for name, default in zip(selected, defaults, strict=True)
+        for name, default in zip(selected, column_defaults or [None] * len(selected), strict=True)
     }
     if label_name is not None and label_name not in columns:
         raise ValueError(f"make_csv_dataset: label_name={label_name!r} must be one of {list(columns)}")
-    label = None if label_name is None else columns.pop(label_name)
-    data = Dataset.from_tensor_slices(columns if label is None else (columns, label))
+    parts = columns if label_name is None else (columns, columns.pop(label_name))
+    data = Dataset.from_tensor_slices(parts)
     if shuffle:
         data = data.shuffle(shuffle_buffer_size, seed=shuffle_seed)
     return data.repeat(num_epochs).batch(batch_size, drop_remainder=num_epochs is None)
@@ -288,10 +288,10 @@ def _column(name: str, texts: list[str], na_value: str, default: Tree) -> np.nda
         present = [text for text, absent in zip(texts, missing, strict=True) if not absent]
         dtype = next(d for d in _DTYPES if d == "string" or _convert(present, d) is not None)
         value = "" if dtype == "string" else 0
-    elif isinstance(value, (str, bytes)):
+    elif isinstance(value, (str, bytes)) and not isinstance(value, DType):
         dtype = "string"
     elif isinstance(value, (bool, int, float, np.generic)):
-        dtype = "float32" if isinstance(value, float) else "int32"
+        dtype = "float32" if isinstance(value, (float, np.floating)) else "int32"
     else:
         dtype, value = standardize_dtype(value), None
     if value is None and any(missing):

@@ -43,6 +43,20 @@ with tempfile.TemporaryDirectory() as folder:
     )
     columns, ages = next(iter(batches))
     assert (list(columns), ages.numpy().tolist()) == (["name", "weight"], [3, -1, 7])
+    # a default may be a dtype, or a number of NumPy's
+    batches = tf.data.experimental.make_csv_dataset(
+        path,
+        3,
+        select_columns=["owner", "weight"],
+        column_defaults=[tf.int64, np.float32(9.5)],
+        num_epochs=1,
+        shuffle=False,
+        na_value="?",
+    )
+    columns = next(iter(batches))
+    assert (columns["owner"].dtype, columns["weight"].dtype) == (tf.int64, tf.float32)
+    assert columns["owner"].numpy().tolist() == [2, 5_000_000_000, 1]
+    assert columns["weight"].numpy().tolist() == [4.5, 3.5, 9.5]
     assert columns["weight"].numpy().tolist() == [4.5, 3.5, 9.5]
 
 # tf.TensorArray, tf.scan, tf.foldl
