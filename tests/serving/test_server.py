@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -49,6 +50,18 @@ def test_paths_that_do_not_exist_and_wrong_methods(client: httpx.Client) -> None
     answer = client.get("/v2/models/scaled/infer")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert client.delete("/v2").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/scale:predict", "/v2/models/scale/infer", "/models/scale/upload"]
+)
+def test_a_question_to_a_misspelt_model_names_the_models(client: httpx.Client, path: str) -> None:
+    answer = client.post(path, json={"instances": [[1.0]]})
+    assert answer.status_code == 404
+    assert re.match(r"no model is named 'scale': here are \[.*'scaled'", answer.json()["error"])
+    answer = client.post(path.replace("scale", "scaled/versions/2"), json={"instances": [[1.0]]})
+    assert answer.status_code == 404
+    assert "'2'" in answer.json()["error"]
 
 
 def test_the_description_lists_each_model(client: httpx.Client) -> None:

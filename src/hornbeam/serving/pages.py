@@ -43,6 +43,11 @@ def pages(repository: Repository, metrics: Metrics) -> Starlette:
         *(Route(f"/v2{path}/ready", views.model_ready) for path in (model, version)),
         *(Route(f"/v1{path}", views.status) for path in (model, version)),
         *(Route(f"/v1{path}/metadata", views.tensorflow_metadata) for path in (model, version)),
+        *(
+            Route(question, views.no_endpoint, methods=["POST"])
+            for path in (model, version)
+            for question in (f"/v2{path}/infer", f"/v1{path}:predict", f"{path}/upload")
+        ),
         Route("/metrics", views.metrics),
         Route("/openapi.json", views.openapi),
         Route("/docs", file_view("docs.html")),
@@ -119,6 +124,11 @@ class _Views:
 
     async def openapi(self, request: Request) -> Response:
         return json_answer(openapi.document(self._repository.models))
+
+    async def no_endpoint(self, request: Request) -> Response:
+        """Refuse a question to a model or a version that is not here."""
+        self._named(request)
+        raise HTTPException(404)
 
     def _named(self, request: Request) -> tuple[ServedModel, Version]:
         """Return the model and the version that the path names."""
