@@ -134,6 +134,9 @@ PROGRAMS: dict[str, tuple[Callable[[], Any], Error | Warns | Works]] = {
     "two outputs for one target": (
         lambda: fit(model(Dense(2), loss="mse"), X, REAL), Error("end the model with one unit (Dense(1))"),
     ),
+    "a metric of one-hot rows for class indices": (
+        lambda: fit(model(metrics=["precision"]), X, LABELS), Error("or one-hot rows (utils.to_categorical)"),
+    ),
     "x and y swapped": (lambda: fit(model(), LABELS, X), Error("are x and y swapped?")),
     "x and y of different lengths": (
         lambda: fit(model(), X, LABELS[:-4]), Error("the same number of samples: x has 64, y has 60"),

@@ -56,9 +56,9 @@ def _mismatch(name: str, true: Shape, pred: Shape) -> str:
     one_target = true[:1] == pred[:1] and pred[-1:] != (1,) and (true == pred[:-1] or true == (*pred[:-1], 1))
     if one_target:
         fix = (
-            f"one target per sample against {pred[-1]} outputs would only broadcast. For one number per "
-            "sample end the model with one unit (Dense(1)); for class labels use "
-            "'sparse_categorical_crossentropy'"
+            f"one target per sample against {pred[-1]} outputs only broadcasts. For one number per sample "
+            "end the model with one unit (Dense(1)). Class labels take 'sparse_categorical_crossentropy' as "
+            "loss, and as metric 'sparse_categorical_accuracy', or one-hot rows (utils.to_categorical)"
         )
     elif pred[-1:] == (1,) and true[:-1] == pred[:-1]:
         fix = (
