@@ -85,6 +85,9 @@ def test_the_report(
     assert capsys.readouterr().out.strip() == str(newest / "report.html")
     assert main(["report", str(newest), "-o", "two.html"]) == 0
     assert Path("two.html").read_text() == (newest / "report.html").read_text()
+    assert main(["report", newest.name, "-o", "three.html"]) == 0  # as `hornbeam runs` lists it
+    assert main(["runs", "compare", newest.name, str(newest)]) == 0
+    assert "two" in capsys.readouterr().out
     assert main(["report", "nowhere"]) == 1
     assert "nowhere is not a run" in capsys.readouterr().err
     assert main(["report", str(newest), "-o", "nowhere/two.html"]) == 1

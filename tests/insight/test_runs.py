@@ -282,6 +282,7 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     [
         ("run.json", b"{", "is damaged"),
         ("run.json", b"[1]", "does not hold a JSON object"),
+        ("run.json", rb'{"name": "\ud800"}', "is damaged"),
         ("run.json", b"\xff\xfe", "not text"),
         ("run.json", b"[" * 100_000, "is damaged"),
         ("model.json", b"3", "does not hold a JSON object"),

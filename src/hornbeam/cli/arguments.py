@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hornbeam._internal.naming import nearest
@@ -43,6 +44,12 @@ def print_error(command: str, text: object) -> None:
     """Print a message on stderr, after the command that it is about."""
     head = paint(f"{command}:", "bad", uses_color(sys.stderr))
     print_wrapped(f"{head} {text}", sys.stderr, indent="  ")
+
+
+def run_folder(name: str) -> Path:
+    """Return the folder of a run that is given by its path, or by its name in `runs`."""
+    named = Path("runs", name)
+    return named if named.is_dir() and not Path(name).exists() else Path(name)
 
 
 def add_engine_option(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 import webbrowser
 from pathlib import Path
 
-from hornbeam.cli.arguments import print_error
+from hornbeam.cli.arguments import print_error, run_folder
 
 HELP = "write one HTML page about a recorded run"
 DESCRIPTION = (
@@ -18,7 +18,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
-        "run_folder", nargs="?", metavar="RUN", help="folder of a run (default: the newest in runs)"
+        "run_folder", nargs="?", metavar="RUN", help="a run's folder, or its name in runs (default: newest)"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="default report.html in the run's folder")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from hornbeam.insight.runs.listing import newest_run
 
     try:
-        path = report(args.run_folder or newest_run("runs"), args.output)
+        path = report(run_folder(args.run_folder) if args.run_folder else newest_run("runs"), args.output)
     except (RunError, OSError) as error:
         print_error("hornbeam report", error)
         return 1

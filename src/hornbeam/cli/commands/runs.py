@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from hornbeam._internal.terminal import columns, command
-from hornbeam.cli.arguments import print_error
+from hornbeam.cli.arguments import print_error, run_folder
 
 if TYPE_CHECKING:
     from hornbeam.insight.trackers.tracker import Tracker
@@ -40,10 +40,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if words[:1] == ["compare"]:
             if len(words) != 3:
-                args.parser.error(
-                    f"compare needs two folders of runs: {command('runs', 'compare', 'A', 'B')}"
-                )
-            compare_runs(read_run(words[1]), read_run(words[2])).show()
+                args.parser.error(f"compare needs two runs: {command('runs', 'compare', 'A', 'B')}")
+            compare_runs(*(read_run(run_folder(word)) for word in words[1:])).show()
             return 0
         if words[:1] == ["send"]:
             return _send(args, words[1:])
@@ -72,7 +70,7 @@ def _send(args: argparse.Namespace, folders: list[str]) -> int:
         usage = command("runs", "send", "RUN", "--to", args.to or "mlflow")
         args.parser.error(f"send needs folders of runs and a tracker: {usage}")
     failed = False
-    for run in [read_run(folder) for folder in folders]:
+    for run in [read_run(run_folder(folder)) for folder in folders]:
         try:
             run_id = _tracker(args.to, run.path.name).send(run)
         except Exception as error:  # each library has errors of its own

@@ -109,7 +109,7 @@ class Layout(NamedTuple):
         """Return the names of the columns of a file. Raises ValueError if one occurs twice."""
         with self.open(path) as file:
             names = self.names if self.names is not None else next(_parsed(self.records(file), path), [])
-        twice = [name for name in names if names.count(name) > 1]
+        twice = [name for name, following in itertools.pairwise(sorted(names)) if name == following]
         if twice or not names:
             problem = f"two columns {twice[0]!r}" if twice else "no header line"
             raise ValueError(f"{path} has {problem}: pass column_names for files without a header")

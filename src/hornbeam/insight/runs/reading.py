@@ -125,9 +125,17 @@ def _read_text(path: Path) -> str:
         raise RunError(f"{path} is not text: {error}") from error
 
 
+def _parse(text: str) -> Any:
+    """Parse JSON. Raises ValueError, too, for half of a surrogate pair, which no page can hold."""
+    value = json.loads(text)
+    if "\\ud" in text.lower():
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_read_text(path))
+        return _parse(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, RunError) else RunError(f"{path} is damaged: {error}") from error
 
@@ -144,7 +152,7 @@ def epochs_in(path: Path) -> list[dict[str, Any]]:
 
 def _epoch(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        values = json.loads(line)
+        values = _parse(line)
         logs = {str(name): float(value) for name, value in values["logs"].items()}
         return {"epoch": int(values["epoch"]), "seconds": float(values["seconds"]), "logs": logs}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
