@@ -85,7 +85,7 @@ def test_a_script_is_tuned(script: Path, tmp_path: Path, capfd: pytest.CaptureFi
     ("arguments", "status", "message"),
     [
         (["--objective", "val_f1_score"], 1, "'val_f1_score' is not among the logs of fit"),
-        (["--args=--fail"], 1, "the script ended with status no such data"),
+        (["--args=--fail"], 1, "with --fail raised SystemExit: no such data"),
         (["--seeds", "1"], 2, "one run tells nothing of the variance"),
         (["--param", "units=1,2"], 2, "two --param have one name"),
     ],
@@ -95,3 +95,10 @@ def test_mistakes(
 ) -> None:
     assert main(["tune", str(script), "--param", "units=4,8", "--trials", "2", *arguments]) == status
     assert message in " ".join(capfd.readouterr().err.split())
+
+
+def test_an_option_without_a_default_is_said(script: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script.write_text(SCRIPT.replace(", default=1e-4", ""))
+    assert main(["tune", str(script), "--param", "lr=0.1,0.2", "--trials", "2"]) == 1
+    error = " ".join(capfd.readouterr().err.split())
+    assert "with its own settings (the first trial: each option needs a default) raised" in error

@@ -171,13 +171,11 @@ def _run_script(connection: Connection, script: str, arguments: list[str], seed:
         connection.send(("end", None))
     except (BrokenPipeError, ConnectionResetError, EOFError):
         pass  # the trial was pruned, or the search ended
-    except SystemExit as error:
-        if error.code in (None, 0):
-            connection.send(("end", None))
-        else:
-            connection.send(("error", f"the script ended with status {error.code}: {' '.join(arguments)}"))
     except BaseException as error:
-        connection.send(("error", f"{type(error).__name__}: {error}"))
+        settings = " ".join(arguments) or "its own settings (the first trial: each option needs a default)"
+        message = f"{script} with {settings} raised {type(error).__name__}: {error}"
+        ended = isinstance(error, SystemExit) and error.code in (None, 0)
+        connection.send(("end", None) if ended else ("error", message))
         sys.exit(1)
 
 
