@@ -181,6 +181,20 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         rows(hb.data.from_parquet(tmp_path / "d.parquet"))
 
 
+def test_a_flipped_bit_is_found_where_a_file_has_checksums(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    numbers = np.random.default_rng(0).normal(size=1000)
+    pq.write_table(
+        pa.table({"x": numbers}), path, write_page_checksum=True, compression="none", use_dictionary=False
+    )
+    np.testing.assert_array_equal([row["x"] for row in rows(hb.data.from_parquet(path))], numbers)
+    content = bytearray(path.read_bytes())
+    content[content.index(numbers[500].tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a.parquet, row 0: not readable as Parquet: .*CRC"):
+        rows(hb.data.from_parquet(path))
+
+
 def test_fit_on_parquet(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 3)).astype(np.float32)

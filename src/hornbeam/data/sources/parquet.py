@@ -15,8 +15,8 @@ from hornbeam.data.sources.shards import BLOCK_ROWS, Block, Shard, shard_dataset
 
 # Rows that are read at a time if some are images: their bytes are in memory together.
 IMAGE_ROWS = 64
-# Bytes of a column that are read from the disk at a time, so that row groups may be larger than memory.
-BUFFER_BYTES = 1 << 20
+# A column is read from the disk a MiB at a time, so that row groups may be larger than memory.
+OPTIONS = {"buffer_size": 1 << 20, "pre_buffer": False, "page_checksum_verification": True}
 
 
 def from_parquet(
@@ -144,7 +144,7 @@ class RowGroup(Shard):
         number = 0
         try:
             with pyarrow.parquet.ParquetFile(
-                self.file.path, metadata=self.file.metadata, buffer_size=BUFFER_BYTES, pre_buffer=False
+                self.file.path, metadata=self.file.metadata, **OPTIONS
             ) as opened:
                 batches = opened.iter_batches(self.block_rows, [self.index], self.names)
                 for batch in batches:
