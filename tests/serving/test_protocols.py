@@ -141,6 +141,7 @@ def test_wrong_bodies_are_refused_with_a_sentence(client: httpx.Client, body: by
         (True, None, b"\0", "binary_data_size is True"),
         (12, "x", b"\0" * 12, "Inference-Header-Content-Length is 'x'"),
         (12, "100000", b"\0" * 12, "Inference-Header-Content-Length is '100000'"),
+        (12, "1" * 5000, b"\0" * 12, "Inference-Header-Content-Length is '11111111111111111111'"),
     ],
 )
 def test_wrong_binary_tensors_are_refused(

@@ -108,11 +108,12 @@ def render(
 def _split(body: bytes, header_length: bytes | None) -> tuple[bytes, memoryview]:
     if header_length is None:
         return body, memoryview(b"")
-    if not header_length.isdigit() or int(header_length) > len(body):
+    # Python refuses to convert thousands of digits.
+    if not header_length.isdigit() or len(header_length) > 18 or int(header_length) > len(body):
         raise RequestError(
             400,
-            f"Inference-Header-Content-Length is {header_length.decode('latin-1')!r}: expected the bytes of "
-            f"JSON at the start of the body, which has {len(body)} bytes",
+            f"Inference-Header-Content-Length is {header_length[:20].decode('latin-1')!r}: expected the "
+            f"bytes of JSON at the start of the body, which has {len(body)} bytes",
         )
     size = int(header_length)
     return body[:size], memoryview(body)[size:]
