@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from types import ModuleType
 
 import pytest
@@ -50,6 +52,13 @@ def test_a_misspelled_name_gets_a_hint(name: str) -> None:
     with pytest.raises(AttributeError) as caught:
         getattr(module, wrong)
     assert str(caught.value) == f"{name} has no {wrong!r}. Did you mean {longest!r}?"
+
+
+def test_python_adds_no_second_hint() -> None:
+    program = [sys.executable, "-c", "import hornbeam; hornbeam.optimizers.Adan"]
+    shown = subprocess.run(program, capture_output=True, text=True).stderr
+    assert "has no 'Adan'. Did you mean 'Adam'?" in shown
+    assert shown.count("Did you mean") == 1
 
 
 @pytest.mark.parametrize("name", MODULES)

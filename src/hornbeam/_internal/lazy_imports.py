@@ -106,7 +106,8 @@ def attach(
                 reason = f" Here it is {NAMES[package][name]}."
             else:
                 reason = nearest(name, __dir__())
-            raise AttributeError(f"{package} has no {name!r}.{reason}")
+            # Without the module Python adds no suggestion of its own.
+            raise AttributeError(f"{package} has no {name!r}.{reason}", name=name, obj=None)
         setattr(sys.modules[package], name, value)
         return value
 
