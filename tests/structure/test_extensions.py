@@ -34,11 +34,12 @@ FACADE = "hornbeam.extensions"
 FACADE_NAMES = {
     "files": "KERAS1_ARGUMENTS MODEL_NAMES WEIGHTS_NAMES names_at parse_json read_array replace_file",
     "layers": (
-        "Conv DropoutMasks GlobalPooling Merge Pooling attention_equations einsum_letters projection_equation"
+        "Conv DropoutMasks GlobalPooling Merge Pooling attention_equations einsum_letters einsum_shapes "
+        "projected_shape projection_equation standard_data_format"
     ),
     "packages": (
         "KEEPS_TRAINABLE ON_WARNING add_engine_option choose_engine displayable exported find_exported "
-        "install_command set_module_names warn_user"
+        "install_command set_module_names to_snake_case unique_name warn_user"
     ),
     "tensors": (
         "Composite as_tensor complex_ gru homography lstm map_parts masked_attention operation_class"

@@ -2,6 +2,8 @@
 
 from hornbeam._internal import warning_policy as _warning_policy
 from hornbeam._internal.extras import install_command as install_command
+from hornbeam._internal.naming import to_snake_case as to_snake_case
+from hornbeam._internal.naming import unique_name as unique_name
 from hornbeam._internal.tracebacks import displayable as displayable
 from hornbeam._internal.warn import warn_user as warn_user
 from hornbeam.cli.arguments import add_engine_option as add_engine_option

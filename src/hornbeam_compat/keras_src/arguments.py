@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from hornbeam.backend import get_uid, image_data_format
+from hornbeam.extensions.layers import standard_data_format as standardize_data_format
+from hornbeam.extensions.packages import to_snake_case as to_snake_case
+from hornbeam.extensions.packages import unique_name
 
 __all__ = [
     "auto_name",
@@ -27,33 +28,7 @@ def auto_name(prefix: str) -> str:
     Args:
         prefix: Name of its class.
     """
-    name = to_snake_case(prefix)
-    count = get_uid(name)
-    return name if count == 1 else f"{name}_{count - 1}"
-
-
-def to_snake_case(name: str) -> str:
-    """Return the name of a class in snake case: "conv2d_transpose" for `Conv2DTranspose`.
-
-    Args:
-        name: Name of a class.
-    """
-    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
-
-
-def standardize_data_format(data_format: str | None) -> str:
-    """Return a data format, the default for None.
-
-    Args:
-        data_format: "channels_last", "channels_first" or None.
-
-    Raises:
-        ValueError: For anything else.
-    """
-    if data_format not in ("channels_last", "channels_first", None):
-        raise ValueError(f'data_format must be "channels_last" or "channels_first", got {data_format!r}')
-    return data_format or image_data_format()
+    return unique_name(to_snake_case(prefix))
 
 
 def standardize_tuple(

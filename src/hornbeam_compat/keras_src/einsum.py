@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hornbeam.extensions.layers import attention_equations as _build_attention_equation
-from hornbeam.extensions.layers import einsum_letters
+from hornbeam.extensions.layers import einsum_letters, einsum_shapes
+from hornbeam.extensions.layers import projected_shape as _get_output_shape
 from hornbeam.extensions.layers import projection_equation as _build_proj_equation
 
 __all__ = [
@@ -55,6 +56,7 @@ def _analyze_einsum_string(
         output_shape: Sizes of the output without the batch.
     """
     sizes = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+    kernel, bias = einsum_shapes(equation, bias_axes, tuple(input_shape), sizes)
     letters = einsum_letters(equation, len(input_shape))
     known = dict(zip(letters.inputs, input_shape, strict=True))
     left = equation.replace(" ", "").startswith("...")
@@ -63,24 +65,9 @@ def _analyze_einsum_string(
     back = [] if left or not elided else [known[letter] for letter in letters.output[-elided:]]
     outputs = [axis for axis, letter in enumerate(letters.kernel) if letter in letters.output]
     inputs = [axis for axis in range(len(letters.kernel)) if axis not in outputs]
-    output = [*front, *sizes, *back]
-    by_letter = dict(zip(letters.output, output, strict=True)) | known
-    kernel = [by_letter[letter] for letter in letters.kernel]
-    if not bias_axes:
-        return EinsumShapes(kernel, None, output, inputs, outputs)
-    first = min(map(letters.output.index, bias_axes))
-    bias = [by_letter[letter] if letter in bias_axes else 1 for letter in letters.output[first:]]
-    return EinsumShapes(kernel, bias, output, inputs, outputs)
-
-
-def _get_output_shape(output_rank: int, known_last_dims: Sequence[int]) -> list[int | None]:
-    """Return sizes with None in front, as many as the rank asks for.
-
-    Args:
-        output_rank: Number of sizes.
-        known_last_dims: The last ones.
-    """
-    return [None] * (output_rank - len(known_last_dims)) + list(known_last_dims)
+    return EinsumShapes(
+        list(kernel), None if bias is None else list(bias), [*front, *sizes, *back], inputs, outputs
+    )
 
 
 class _Arrangement(NamedTuple):

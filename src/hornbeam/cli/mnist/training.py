@@ -89,7 +89,7 @@ def run(
     )
     set_random_seed(seed)
     _train_first(digits[..., None], y_train, rows, validation)
-    set_random_seed(seed)
+    set_random_seed(seed)  # the net that is kept does not depend on the first one
     batches = WarpedDigits(x_train[rows], y_train[rows], batch_size, seed)
     recorder = None if runs is None else RunRecorder("mnist", runs, explain=False)
     model = build()
