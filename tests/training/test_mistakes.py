@@ -199,7 +199,7 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     ),
     "targets that only broadcast": (
         lambda: fit(classifier("mse", 3, None), X, YES),
-        "would only broadcast",
+        "only broadcasts",
     ),
     "one column against three units": (
         lambda: fit(classifier("mae", 3, None), X, YES[:, None]),

@@ -94,7 +94,7 @@ CASES: dict[str, tuple[Callable[[hb.Model], Any], str]] = {
     "a list for inputs with names": (named_inputs, "by name .b, a., got a list, whose order must be a, b"),
     "one target for three outputs": (
         one_target,
-        "one target per sample against 3 outputs would only broadcast",
+        "one target per sample against 3 outputs only broadcasts",
     ),
     "an unknown mode": (unknown_mode, 'mode must be "auto", "min" or "max", got \'lower\''),
     "fractional weights of counts": (fractions, "mean_io_u.* counts in int64; for fractional weights"),
