@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import warnings
 from collections.abc import Iterator
@@ -16,7 +14,6 @@ import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.errors import LikelyMistakeWarning, TestSetWarning
 from hornbeam.random import set_random_seed
-from hornbeam.training.signals import uninterrupted
 from hornbeam.training.step import Step
 from tests.helpers.builders import compiled_model
 
@@ -596,72 +593,6 @@ def test_interrupt_between_steps() -> None:
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, batch_size=10, shuffle=False, verbose=0, callbacks=[hook])
     np.testing.assert_allclose(model.get_weights()[0], by_hand(w, b, X[:20], Y[:20], 10)[0], rtol=1e-5)
-
-
-@pytest.mark.posix
-def test_an_interrupt_waits_for_the_end_of_the_step() -> None:
-    done = []
-
-    def step() -> None:
-        with uninterrupted():
-            os.kill(os.getpid(), signal.SIGINT)
-            done.append(True)
-
-    with pytest.raises(KeyboardInterrupt):
-        step()
-    assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-class InterruptsItself:
-    """Is interrupted while Python collects it, where exceptions are ignored."""
-
-    def __del__(self) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-
-class Collects(hb.callbacks.Callback):
-    """Collects an object that is interrupted, in the first batch."""
-
-    batches = 0
-
-    def collect(self, batch: int, logs: Any = None) -> None:
-        self.batches += 1
-        if self.batches == 1:
-            InterruptsItself()
-
-    on_train_batch_end = on_test_batch_end = on_predict_batch_end = collect
-
-
-@pytest.mark.posix
-@pytest.mark.parametrize("mode", ["train", "test", "predict"])
-def test_an_interrupt_in_a_finalizer_is_not_lost(mode: str) -> None:
-    model, hook = linear(), Collects()
-    calls = {
-        "train": lambda: model.fit(X, Y, batch_size=10, verbose=0, callbacks=[hook]),
-        "test": lambda: model.evaluate(X, Y, batch_size=10, verbose=0, callbacks=[hook]),
-        "predict": lambda: model.predict(X, batch_size=10, verbose=0, callbacks=[hook]),
-    }
-    with pytest.raises(KeyboardInterrupt):
-        calls[mode]()
-    assert hook.batches <= 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-@pytest.mark.posix
-def test_an_interrupt_beside_another_error_does_not_come_back() -> None:
-    def step() -> None:
-        with uninterrupted():
-            os.kill(os.getpid(), signal.SIGINT)
-            raise ValueError("the step failed")
-
-    with pytest.raises(ValueError, match="the step failed"):
-        step()
-    before = signal.signal(signal.SIGINT, lambda number, frame: None)  # a handler of the program's own
-    try:
-        linear().predict(X, batch_size=10, verbose=0)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def test_a_generator_that_ends_too_early() -> None:

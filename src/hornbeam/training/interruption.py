@@ -48,6 +48,8 @@ def is_printed(error: KeyboardInterrupt) -> bool:
 
 def _progress(run: TrainingRun) -> str:
     done, steps, epochs = run.loop.done, run.callbacks.params.get("steps"), run.settings.epochs
+    if run.epoch == epochs:
+        return "at the end of the last epoch"
     if done == 0:
         return f"before the first update of epoch {run.epoch + 1} of {epochs}"
     total = f" of {steps:,}" if steps else ""

@@ -20,7 +20,7 @@ from hornbeam.training.logs import as_floats, checked_logs, flattened
 from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.nan_origin import FailedStep, explain_loss
 from hornbeam.training.packing import Batch
-from hornbeam.training.signals import handled_interrupts, uninterrupted
+from hornbeam.training.signals import check_interrupts, handled_interrupts, uninterrupted
 from hornbeam.training.step import EagerStep, Step
 from hornbeam.training.stream_data import StreamData
 
@@ -167,6 +167,7 @@ class Loop:
                 self._end_execution()
         elif self.callbacks is not None and self.callbacks.has_chunked:
             self.callbacks.call_chunked(self.mode, self.done - 1, self.logs)
+        check_interrupts()
 
     def _report_nan(self, first: int, failed: Callable[[int], FailedStep | None]) -> None:
         """Warn, once, at which step the loss became NaN or infinite, and why."""

@@ -23,7 +23,7 @@ from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.loop import Loop
 from hornbeam.training.profiler import fresh_steps, profile_of
 from hornbeam.training.resuming import compact_position, global_words, seek, set_global_words
-from hornbeam.training.signals import GracefulShutdown, handled_interrupts
+from hornbeam.training.signals import GracefulShutdown, check_interrupts, handled_interrupts
 from hornbeam.training.sources import Data
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class TrainingRun:
         logs: dict[str, Any] = {}
         while self.epoch < self.settings.epochs and not self.model.stop_training:
             logs = self._run_epoch()
+            check_interrupts()
         return logs
 
     def _run_epoch(self) -> dict[str, Any]:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Seconds after which a Ctrl-C that still waits is explained.
+_PATIENCE = 1.0
 
 
 class _Interrupts:
-    """Handler of SIGINT that raises KeyboardInterrupt where it neither splits a step nor is lost."""
+    """Handler of SIGINT that sets a flag, which `check` reads between two steps.
+
+    An exception that a handler raises is printed and forgotten wherever Python ignores exceptions
+    (finalizers, callbacks of weak references), and becomes another one in imports of compiled modules.
+    A flag is never lost, and splits no step. Only a second Ctrl-C raises at once, for what does not end.
+    """
 
     def __init__(self) -> None:
         self._blocks = 0
@@ -24,11 +33,7 @@ class _Interrupts:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """Never lose a Ctrl-C in the block.
-
-        Python prints and forgets what a `__del__` raises, and each tensor has one. An interrupt that comes
-        there waits for `check`, at the latest for the end of the block.
-        """
+        """Let Ctrl-C wait for `check`, at the latest for the end of the block."""
         if not _in_main_thread():
             yield
             return
@@ -40,7 +45,7 @@ class _Interrupts:
         self._blocks += 1
         try:
             yield
-            self.check()  # what was delayed until here
+            self.check()
         finally:
             self._blocks -= 1
             if self._blocks == 0:
@@ -50,7 +55,7 @@ class _Interrupts:
 
     @contextmanager
     def delayed(self) -> Iterator[None]:
-        """Delay Ctrl-C to the end of the block, so that weights are always those of a completed step."""
+        """Let `check` in the block wait for its end, so that weights are always those of a completed step."""
         if not _in_main_thread():
             yield
             return
@@ -69,13 +74,17 @@ class _Interrupts:
             raise KeyboardInterrupt
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt now, or let it wait in a `__del__` and in a `delayed` block."""
+        """Set the flag. Raises KeyboardInterrupt if it is set already."""
+        if self._pending:
+            raise KeyboardInterrupt
         self._pending = True
-        while frame is not None:
-            if frame.f_code.co_name == "__del__":
-                return
-            frame = frame.f_back
-        self.check()
+        _thread.start_new_thread(self._explain, ())  # `threading` holds locks, which a handler may meet
+
+    def _explain(self) -> None:
+        time.sleep(_PATIENCE)
+        if self._pending:
+            text = "\nCtrl-C: stopping after this step; press it again to stop at once"
+            print(text, file=sys.stderr, flush=True)
 
 
 def _in_main_thread() -> bool:

@@ -81,8 +81,7 @@ class Step:
             self._captured = [engine.copy(buffer_of(node, engine)) for node in traced.captured]
         owned = zip(*borrow_buffers(traced.variables, engine), strict=True)
         state = [buffer if sole_owner else engine.copy(buffer) for buffer, sole_owner in owned]
-        state.extend(self._captured)
-        self._captured = []
+        state.extend(self._captured)  # they keep their values if Ctrl-C ends the call
         state, logs = self._many.run_steps(state, buffers, indices)
         count = len(traced.variables)
         set_buffers(traced.variables, engine, state)
