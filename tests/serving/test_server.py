@@ -131,6 +131,50 @@ def test_other_hosts_are_refused(client: httpx.Client) -> None:
         assert client.get("/v2", headers={"Host": name}).is_success
 
 
+PATHS = ["/v2/models/scaled/infer", "/v1/models/scaled:predict", "/models/scaled/upload"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example", "Content-Type": "text/plain"},
+        {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": "null", "Content-Type": "application/x-www-form-urlencoded"},
+        {"Origin": "http://localhost:9", "Sec-Fetch-Site": "same-site"},  # another server of this computer
+    ],
+)
+def test_pages_of_other_servers_get_no_answer(
+    client: httpx.Client, path: str, headers: dict[str, str]
+) -> None:
+    answer = client.post(path, content=b"{}", headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["error"] == (
+        f"{headers['Origin']} is another page: pages of other servers need a server with a token"
+    )
+
+
+def test_our_page_and_programs_are_answered(server: Server, client: httpx.Client) -> None:
+    for headers in (
+        {"Origin": server.address, "Sec-Fetch-Site": "same-origin"},
+        {"Origin": server.address},  # an old browser
+        {"Origin": "https://public.example", "Sec-Fetch-Site": "same-origin"},  # through a proxy
+        {"Content-Type": "application/x-www-form-urlencoded"},  # curl -d
+        {"Content-Type": "text/plain;charset=UTF-8"},  # fetch outside of browsers
+        {},
+    ):
+        answer = client.post(PATHS[1], content=b'{"instances": [[1, 2, 3]]}', headers=headers)
+        assert answer.is_success, answer.text
+
+
+@pytest.mark.parametrize("name", ["Host", "Authorization"])
+def test_headers_that_decide_come_once(server: Server, name: str) -> None:
+    head = f"GET /v2 HTTP/1.1\r\nHost: localhost\r\n{name}: localhost\r\n{name}: localhost\r\n\r\n"
+    answer = answer_of(server.address, b"", head)
+    assert b"400 Bad Request" in answer
+    assert b"comes twice" in answer
+
+
 def test_slow_clients_are_closed(tmp_path: Path) -> None:
     model = write_model(tmp_path / "m.hornbeam", "scaled")
     with running(tmp_path, [model], timeout=0.5) as server:

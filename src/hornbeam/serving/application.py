@@ -16,7 +16,7 @@ import orjson
 
 from hornbeam.serving import logs
 from hornbeam.serving.errors import RequestError
-from hornbeam.serving.guard import Deadline, DisconnectedError, Guard, Receive
+from hornbeam.serving.guard import Deadline, DisconnectedError, Guard, Receive, headers_of
 from hornbeam.serving.inference import Answer, Endpoint, endpoints
 from hornbeam.serving.metrics import Metrics
 from hornbeam.serving.pages import pages
@@ -50,12 +50,12 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        headers = dict(scope["headers"])
         path: str = scope["path"]
         endpoint = self._endpoints.get(path)
         start = time.perf_counter()
         status = 200
         try:
+            headers = headers_of(scope["headers"])
             self._guard.check_client(path, headers)
             if endpoint is None:
                 await self._pages(scope, receive, send)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,10 +17,26 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 # What a load balancer asks, and the pages: they show nothing of the models without a token.
 _OPEN = ("/v2/health/", "/web/")
 _OPEN_PAGES = {"/", "/docs", "/favicon.ico"}
+# Headers that decide who may do what, or what a body means.
+_SINGLE = (
+    b"host", b"origin", b"sec-fetch-site", b"authorization", b"content-type", b"content-encoding",
+    b"inference-header-content-length",
+)  # fmt: skip
 
 
 class DisconnectedError(Exception):
     """The client is gone: no answer is needed."""
+
+
+def headers_of(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers by name. Raises `RequestError` if one that checks rely on comes twice."""
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        names = [name for name, _ in pairs]
+        for name in _SINGLE:
+            if names.count(name) > 1:
+                raise RequestError(400, f"the header {name.decode()} comes twice: send one", close=True)
+    return headers
 
 
 def check_loopback(host: bytes, advice: str) -> None:
@@ -30,11 +46,25 @@ def check_loopback(host: bytes, advice: str) -> None:
         raise RequestError(403, f"host {name!r} is not this computer: {advice}")
 
 
+def check_page(headers: Mapping[bytes, bytes], advice: str) -> None:
+    """Raise a `RequestError` if a browser sends the request for a page of another server.
+
+    Browsers name the page in `Origin` whenever it sends a form or fetches from elsewhere. Behind a proxy
+    that changes `Host`, `Sec-Fetch-Site`, which no page can set, tells that the page is our own.
+    """
+    origin = headers.get(b"origin")
+    if origin is None or headers.get(b"sec-fetch-site") == b"same-origin":
+        return
+    if origin.partition(b"://")[2] != headers.get(b"host", b""):
+        raise RequestError(403, f"{origin.decode('latin-1')} is another page: {advice}", close=True)
+
+
 class Guard:
     """Checks requests before work starts.
 
     Without a token the server is on a loopback address, and answers only requests for a loopback name: a web
-    page that lets its own name resolve to this computer (DNS rebinding) must not reach it.
+    page that lets its own name resolve to this computer (DNS rebinding) must not reach it, nor may a page
+    of another server let it compute.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -48,6 +78,7 @@ class Guard:
         """Raise a `RequestError` unless the client may send requests."""
         if self._token is None:
             self._check_host(headers.get(b"host", b""))
+            check_page(headers, "pages of other servers need a server with a token")
         elif not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
             if path in _OPEN_PAGES or path.startswith(_OPEN):
                 return

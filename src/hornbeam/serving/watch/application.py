@@ -22,7 +22,7 @@ from hornbeam.insight.runs.reading import Run
 from hornbeam.insight.runs.steering import MOST_CHARACTERS, request_stop, write_notes
 from hornbeam.serving.answers import error_answer, file_view, json_answer, not_routed
 from hornbeam.serving.errors import RequestError
-from hornbeam.serving.guard import check_loopback
+from hornbeam.serving.guard import check_loopback, check_page, headers_of
 from hornbeam.serving.watch.watched import Change, WatchedRuns
 from hornbeam.web import WATCH
 
@@ -74,7 +74,7 @@ def application(
 
 
 class _LocalOnly:
-    """Answers requests for a loopback name alone.
+    """Answers requests for a loopback name alone, of the page itself or of programs.
 
     A web page that lets its own name resolve to this computer (DNS rebinding) must not read the runs.
     """
@@ -85,7 +85,9 @@ class _LocalOnly:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             try:
-                check_loopback(dict(scope["headers"]).get(b"host", b""), "use 127.0.0.1")
+                headers = headers_of(scope["headers"])
+                check_loopback(headers.get(b"host", b""), "use 127.0.0.1")
+                check_page(headers, "use the address that hornbeam watch printed")
             except RequestError as error:
                 await (await error_answer(Request(scope), error))(scope, receive, send)
                 return
@@ -212,12 +214,9 @@ class _Views:
         return json_answer({"stopping": True})
 
     def _check_control(self, request: Request) -> None:
-        """Refuse what would change something, unless it comes from this page and has the token."""
+        """Refuse what would change something, unless it has the token."""
         if self._token is None:
             raise RequestError(403, "this page is read-only: start it by hornbeam watch --control")
-        origin = request.headers.get("origin")
-        if origin is not None and origin != f"http://{request.headers.get('host', '')}":
-            raise RequestError(403, f"{origin} is another page: use the address that hornbeam watch printed")
         if not hmac.compare_digest(request.headers.get("authorization", "").encode("latin-1"), self._token):
             raise RequestError(401, "no valid token: open the address that hornbeam watch printed")
 
