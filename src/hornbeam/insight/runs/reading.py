@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hornbeam._internal.plain_files import open_plain
 from hornbeam.errors import RunError
 from hornbeam.insight.runs.layout import HISTORY, INFO, PARTS
 from hornbeam.visualization.metric_curves import larger_is_better
@@ -117,10 +118,14 @@ def read_run(path: str | os.PathLike[str], parts: Sequence[str] = PARTS) -> Run:
 
 
 def _read_text(path: Path) -> str:
-    if path.stat().st_size > _MOST_BYTES:
-        raise RunError(f"{path} has {path.stat().st_size:,} bytes, more than any recorded run")
     try:
-        return path.read_text(encoding="utf-8")
+        with open_plain(path) as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise RunError(f"{path} has more than {_MOST_BYTES:,} bytes, which no recorded run has")
+        return content.decode()
+    except OSError as error:
+        raise RunError(str(error)) from error
     except UnicodeDecodeError as error:
         raise RunError(f"{path} is not text: {error}") from error
 

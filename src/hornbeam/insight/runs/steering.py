@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
+from hornbeam._internal.plain_files import open_plain
 from hornbeam.errors import RunError
 from hornbeam.insight.runs.layout import NOTES, STOP
 
@@ -12,12 +16,13 @@ MOST_CHARACTERS = 20_000
 
 def request_stop(folder: Path) -> None:
     """Ask the training that records in a folder to stop; its `RunRecorder` looks for that once a second."""
-    (folder / STOP).touch()
+    with suppress(FileExistsError):
+        (folder / STOP).touch(exist_ok=False)  # writes through no link
 
 
 def stop_requested(folder: Path) -> bool:
     """Return whether the training was asked to stop."""
-    return (folder / STOP).exists()
+    return os.path.lexists(folder / STOP)
 
 
 def clear_stop(folder: Path) -> None:
@@ -26,12 +31,12 @@ def clear_stop(folder: Path) -> None:
 
 
 def read_notes(folder: Path) -> str:
-    """Return the notes about a run, "" if it has none."""
-    path = folder / NOTES
-    if not path.is_file():
+    """Return the notes about a run, "" if it has none. Raises OSError if they are a link or no file."""
+    try:
+        with TextIOWrapper(open_plain(folder / NOTES), encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_CHARACTERS)
+    except FileNotFoundError:
         return ""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read(MOST_CHARACTERS)
 
 
 def write_notes(folder: Path, text: str, before: str) -> None:
@@ -44,6 +49,7 @@ def write_notes(folder: Path, text: str, before: str) -> None:
 
     Raises:
         RunError: If the text is too long, or if the notes are no longer those that the writer has read.
+        OSError: If the notes are a link, which would lead out of the folder, or cannot be written.
     """
     from hornbeam.saving.files import staged_file  # all layers come with it
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam._internal.plain_files import PLAINLY
 from hornbeam.errors import GraphError, ModelFileError
 from hornbeam.ir.types import is_float, numpy_dtype
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
@@ -214,7 +215,7 @@ class OnnxSource:
         path = os.path.join(self._folder, location)
         try:
             _check_plain(os.lstat(path), location)  # not even opened otherwise
-            handle = os.open(path, _PLAINLY)
+            handle = os.open(path, PLAINLY)
         except OSError as error:
             raise ModelFileError(
                 f"the array {name!r:.80} lies in {location!r:.80}, which does not exist, or is a link: "
@@ -237,10 +238,6 @@ class OnnxSource:
                 return file.read(length)
         finally:
             os.close(handle)
-
-
-# Do not follow links or block on pipes, where the system has such flags.
-_PLAINLY = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
 
 def _check_plain(about: os.stat_result, location: str) -> None:

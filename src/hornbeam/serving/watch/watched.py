@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from hornbeam._internal.plain_files import open_plain
 from hornbeam.errors import RunError
 from hornbeam.insight.runs.grouping import configuration
 from hornbeam.insight.runs.layout import HISTORY, INFO, NOTES, PROGRESS, STOP
@@ -208,6 +209,7 @@ def _last_sign(stamps: dict[str, Stamp | None]) -> float:
 
 def _progress(path: Path) -> object:
     try:
-        return json.loads(path.read_bytes()[:1000])
+        with open_plain(path) as file:
+            return json.loads(file.read(1000))
     except (OSError, ValueError):  # the epoch has just ended, or it is no file of ours
         return None
