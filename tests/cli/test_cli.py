@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hornbeam
+from hornbeam._internal import terminal
 from hornbeam.cli import main
+from hornbeam.cli.commands import link
 from hornbeam.cli.mnist import digits, speedrun, warp
 from hornbeam.datasets import mnist
 from hornbeam.insight import read_run
@@ -136,24 +139,121 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.rstrip().endswith("All fine.")
 
 
-def test_help_shows_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands_by_purpose(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
     with pytest.raises(SystemExit):
         main(["--help"])
-    shown = capsys.readouterr().out
-    for command in ("run", "mnist", "runs", "doctor"):
-        assert command in shown
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if "hornbeam" not in line) <= 60  # its path may be long
+    assert [line for line in lines if re.fullmatch(r"[a-z ]+:", line)] == [
+        "learn:", "train:", "look:", "give away:", "maintain:", "options:",
+    ]  # fmt: skip
+    listed = [line.split()[0] for line in lines if re.match(r"  [a-z]", line)]
+    assert listed == [name for group in COMMANDS.values() for name in group]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["mnist", "--epochs", "x"], "--epochs: expected an integer of at least 1, got 'x'"),
+        (["mnist", "--epochs", "0"], "--epochs: expected an integer of at least 1, got 0"),
+        (["mnist", "--seed", "1.5"], "--seed: expected an integer, got '1.5'"),
+        (["serve", "x", "--port", "99999"], "--port: expected an integer from 0 to 65535, got 99999"),
+        (["bench", "--runs", "0"], "--runs: expected an integer of at least 1, got 0"),
+    ],
+)
+def test_options_say_what_number_they_take(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert expected in capsys.readouterr().err
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a model, a recorded run, and a script with an argument."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(speedrun, "STEPS", 5)
+    model = hornbeam.Sequential([hornbeam.layers.Input((4,)), hornbeam.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
+    model.fit(x, y, verbose=0, callbacks=[hornbeam.callbacks.RunRecorder("one", "runs", explain=False)])
+    model.save("model.keras")
+    Path("tuned.py").write_text(
+        "import argparse\nfrom hornbeam import Sequential, layers\nimport numpy as np\n"
+        "parser = argparse.ArgumentParser()\nparser.add_argument('--units', type=int, default=2)\n"
+        "model = Sequential([layers.Dense(parser.parse_args().units), layers.Dense(1)])\n"
+        "model.compile('sgd', 'mse')\n"
+        "x = np.random.default_rng(0).normal(size=(40, 3)).astype('float32')\n"
+        "model.fit(x, x.sum(1), validation_data=(x + 0.5, x.sum(1) + 1.5), verbose=0)\n"
+    )
+
+
+# All commands, by what they are for, and what each is tried with; None if it serves, waits or measures.
+COMMANDS: dict[str, dict[str, str | None]] = {
+    "learn": {"mnist": "--speedrun --train-samples 2000", "course": "notebooks"},
+    "train": {"run": "script.py", "launch": None, "tune": "tuned.py --param units=2,3 --trials 2 --seeds 2"},
+    "look": {"runs": "", "watch": None, "report": "", "inspect": "model.keras"},
+    "give away": {"serve": None, "convert": "model.keras model.npz", "link": "--cflags"},
+    "maintain": {"doctor": "", "verify": "model.keras", "bench": None, "keras-compat": "status"},
+}
+TRIED = [(name, words) for group in COMMANDS.values() for name, words in group.items() if words is not None]
+
+
+@pytest.mark.parametrize(("name", "words"), TRIED, ids=[name for name, _ in TRIED])
+def test_our_commands_never_print_our_warnings(
+    recorded: None, name: str, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Warnings are errors in this process, and are printed by those that the command starts."""
+    if name == "run":  # it replaces modules of this process
+        status = run(sys.executable, "-W", "error", "-m", "hornbeam", name, words).returncode
+    else:
+        status = main([name, *words.split()])
+    assert status == 0 or name in ("link", "keras-compat")  # they may report that nothing is installed
+    assert "Warning" not in capfd.readouterr().err
+
+
+def test_a_checkout_without_the_c_library_says_how_to_build_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "src" / "hornbeam" / "_c"
+    monkeypatch.setattr(link, "FOLDER", folder)
+    assert main(["link"]) == 1
+    assert "Wheels contain it: `pip install" in capsys.readouterr().err
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "build_c_library.py").touch()
+    assert main(["link"]) == 1
+    assert f"`make -C {tmp_path} c-library` builds it" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_short_speedrun(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speedrun, "STEPS", 40)
+    """It makes the updates that it prints, and more than a pass over the digits."""
+    models: list[hornbeam.Model] = []
+    train = speedrun.train
+    monkeypatch.setattr(speedrun, "STEPS", 60)
+    monkeypatch.setattr(speedrun, "train", lambda *args: models.append(train(*args)) or models[-1])
     assert main(["mnist", "--speedrun", "--seed", "3", "--train-samples", "5000"]) == 0
-    match = re.match(
-        r"seed 3: ([0-9.]+)% of 10,000 test digits right ([0-9.]+) s after", capsys.readouterr().out
-    )
+    shown = capsys.readouterr().out
+    match = re.match(r"seed 3: ([0-9.]+)% of 10,000 test digits right ([0-9.]+) s after", shown)
     assert match
     assert float(match[1]) > 85
     # Printed to hundredths.
     assert 0 < float(match[2]) <= digits.process_age() + 0.01
+    assert int(models[0].optimizer.iterations) == 60 > 5000 // speedrun.BATCH
+    assert "(60 updates of 125 digits;" in shown
+
+
+def test_the_line_of_a_speedrun_fits_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "columns", lambda stream: 80)
+    assert speedrun.run(seed=0, train_samples=500, steps=2) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "after the start of the process (2 updates" in " ".join(line.strip() for line in lines)
 
 
 def test_a_recipe_is_chosen_without_the_test_digits(
@@ -177,6 +277,9 @@ def test_mnist_at_a_small_size(
 ) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
+    tiny: list[hornbeam.Model] = []
+    train = speedrun.train
+    monkeypatch.setattr(speedrun, "train", lambda *args: tiny.append(train(*args)) or tiny[-1])
     assert main(["mnist", "--epochs", "2", "--train-samples", "3000", "--output", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "95% interval" in shown
@@ -184,6 +287,7 @@ def test_mnist_at_a_small_size(
     first = re.search(r"weights: ([0-9.]+)%\s+of\s+the\s+validation\s+digits\s+right\s+[0-9]+ s", shown)
     assert first
     assert float(first[1]) > 90
+    assert int(tiny[0].optimizer.iterations) == 5 * 24  # all epochs, not one
     assert "conv2d (Conv2D)" in shown  # numbered as if it were the first net
     (use,) = (tmp_path / "test_uses.jsonl").read_text().splitlines()  # another run would be the second
     assert json.loads(use)["caller"] == "report"

@@ -402,6 +402,7 @@ def test_length_and_iteration() -> None:
 
 def test_printing() -> None:
     assert str(as_tensor([1.0, 2.0])) == "<Tensor shape=(2,) dtype=float32\n[1. 2.]>"
+    assert str(as_tensor(79)) == "<Tensor shape=() dtype=int32 79>"  # a scalar on one line
     assert f"{as_tensor(3)}" == "3"  # as in TensorFlow and JAX
     shown = []
     hornbeam.jit(lambda x: [shown.append(repr(x)), x][1])(np.ones((2, 1), "float32"))

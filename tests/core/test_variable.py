@@ -113,6 +113,7 @@ def test_values_do_not_alias() -> None:
 def test_printing() -> None:
     v = Variable([1.0, 2.0], name="w")
     assert repr(v) == str(v) == "<Variable w shape=(2,) dtype=float32\n[1. 2.]>"
+    assert repr(Variable(3.0, name="s")) == "<Variable s shape=() dtype=float32 3.0>"
     shown = []
     hornbeam.jit(lambda: [shown.append(repr(v)), v][1])()
     assert shown == ["<Variable w shape=(2,) dtype=float32 (being traced)>"]

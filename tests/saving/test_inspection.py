@@ -38,6 +38,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "model.keras"
 
 
+def test_random_states_are_no_parameters(tmp_path: Path) -> None:
+    """The count is that of the summary, also where the file has seeds of dropout and an optimizer's state."""
+    model = hb.Sequential(
+        [layers.Input((4,)), layers.GaussianNoise(0.1), layers.Dropout(0.5), layers.Dense(2)]
+    )
+    model.compile("adam", "mse")
+    model.fit(np.ones((8, 4), "float32"), np.ones((8, 2), "float32"), verbose=0)
+    model.save(tmp_path / "m.keras")
+    with pytest.warns(hb.errors.LegacyFormatWarning):
+        model.save(tmp_path / "m.h5")
+    for name in ("m.keras", "m.h5"):
+        summary = inspect_model(tmp_path / name)
+        assert summary.parameters == model.count_params() == 10
+    assert "dropout/seed_generator" in str(inspect_model(tmp_path / "m.keras"))
+
+
 def test_a_model(path: Path) -> None:
     summary = inspect_model(path)
     assert (summary.kind, summary.version, summary.missing, summary.notes) == ("model", "3.15.1", [], [])

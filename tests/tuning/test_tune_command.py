@@ -71,6 +71,7 @@ def test_a_script_is_tuned(script: Path, tmp_path: Path, capfd: pytest.CaptureFi
     assert main(command) == 0
     out = " ".join(capfd.readouterr().out.split())
     assert "trial 1/4: 0." in out
+    assert "confirming the winner and the defaults with 2 seeds: 4 trainings best of 4" in out
     assert "default settings" in out
     assert "best of 4 trials: units=" in out
     assert "It is better than the default settings by 2 seeds" in out or "cannot tell" in out

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
+import shutil
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 from hornbeam import __version__
 from hornbeam._internal.naming import nearest
-from hornbeam._internal.terminal import program
+from hornbeam._internal.terminal import folded, program
 from hornbeam.cli.arguments import Parser, print_error
-from hornbeam.cli.commands import all_commands
+from hornbeam.cli.commands import commands_by_purpose
 
 # Statuses by which shells report a program that SIGINT ended, and one whose reader is gone.
 INTERRUPTED, BROKEN_PIPE = 130, 141
@@ -49,19 +51,39 @@ def _print_interrupt(command: str, error: KeyboardInterrupt) -> None:
 
 def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     """Return the parser, and the names of the commands."""
+    groups, width = commands_by_purpose(), shutil.get_terminal_size().columns - 2
     parser = Parser(
         prog=program(),
-        description="Deep learning that reads like Keras and runs on a plain computer.",
-        epilog=f"`{program()} COMMAND --help` describes a command. To begin with: `{program()} mnist`.",
+        usage=f"{program()} [-h] [--version] COMMAND ...",
+        description=_overview(groups, width),
+        epilog=folded(
+            f"`{program()} COMMAND --help` describes a command. To begin with: `{program()} mnist`.", width
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"hornbeam {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands", parser_class=Parser)
-    for command in all_commands():
-        name = command.__name__.rpartition(".")[2].replace("_", "-")
-        texts: dict[str, Any] = {
-            text: getattr(command, text.upper(), None) for text in ("usage", "help", "description")
-        }
-        of_command = commands.add_parser(name, **texts)
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog=program(), parser_class=Parser
+    )
+    for command in itertools.chain(*groups.values()):
+        of_command = commands.add_parser(
+            _name(command),
+            usage=getattr(command, "USAGE", None),
+            description=getattr(command, "DESCRIPTION", None),
+        )
         command.add_arguments(of_command)
         of_command.set_defaults(run=command.run)
     return parser, list(commands.choices)
+
+
+def _name(command: ModuleType) -> str:
+    return command.__name__.rpartition(".")[2].replace("_", "-")
+
+
+def _overview(groups: Mapping[str, list[ModuleType]], width: int) -> str:
+    """Return what the library is, and a line for each command, by purpose."""
+    lines = [folded("Deep learning that reads like Keras and runs on a plain computer.", width)]
+    for purpose, commands in groups.items():
+        lines += ["", f"{purpose}:"]
+        lines += [folded(f"  {_name(command):<13} {command.HELP}", width, " " * 16) for command in commands]
+    return "\n".join(lines)

@@ -90,17 +90,25 @@ def prepare_serving(command: str) -> bool:
     return True
 
 
+def integer(text: str, low: int | None = None, high: int | None = None) -> int:
+    """Convert an argument to an integer, of the range from `low` to `high`."""
+    wanted = "an integer" if low is None else f"an integer of at least {low}"
+    if high is not None:
+        wanted = f"an integer from {low} to {high}"
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected {wanted}, got {text!r}") from None
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise argparse.ArgumentTypeError(f"expected {wanted}, got {value}")
+    return value
+
+
 def positive_int(text: str) -> int:
     """Convert an argument to an integer of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+    return integer(text, 1)
 
 
 def port_number(text: str) -> int:
     """Convert an argument to a port, 0 for a free one."""
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, got {value}")
-    return value
+    return integer(text, 0, 65535)

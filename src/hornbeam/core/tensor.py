@@ -188,7 +188,8 @@ class Tensor:
     def __repr__(self) -> str:
         if self.node.level:
             return f"<Tensor {self.node.type} (being traced)>"
-        return f"<Tensor shape={self.shape} dtype={self.dtype}\n{self.numpy()}>"
+        between = "\n" if self.shape else " "
+        return f"<Tensor shape={self.shape} dtype={self.dtype}{between}{self.numpy()}>"
 
     __str__ = __repr__
 

@@ -331,7 +331,8 @@ class Variable(Tensor):
             self._node.value = (engine, placed)
 
     def __repr__(self) -> str:
-        value = f"\n{value_of(self._node)}" if current_variable_tracer() is None else " (being traced)"
+        between = "\n" if self.shape else " "
+        value = f"{between}{value_of(self._node)}" if current_variable_tracer() is None else " (being traced)"
         return f"<Variable {self.path} shape={self.shape} dtype={self._type.dtype}{value}>"
 
     def _repr_html_(self) -> str | None:

@@ -29,6 +29,9 @@ from hornbeam.saving.legacy.load import read_text
 from hornbeam.saving.members import Members, read_archive, read_folder
 from hornbeam.saving.resume_point import read_resume_point
 
+# Beginnings of the names of arrays that belong to no layer.
+_OF_TRAINING = ("optimizer/", "training/", "optimizer_weights/")
+
 
 @dataclass(frozen=True)
 class LayerInfo:
@@ -99,11 +102,11 @@ class Inspection:
 
     @property
     def parameters(self) -> int:
-        """Number of values in arrays that belong to layers."""
-        return sum(array.size for array in self._of_layers())
+        """Number of values in weights of layers, as `model.count_params` counts: without random states."""
+        return sum(array.size for array in self._of_layers() if not _is_random_state(array))
 
     def _of_layers(self) -> list[ArrayInfo]:
-        return [a for a in self.arrays if not a.name.startswith(("optimizer/", "training/"))]
+        return [a for a in self.arrays if not a.name.startswith(_OF_TRAINING)]
 
     def __str__(self) -> str:
         writer = f", written by Keras {self.version}" if self.version else ""
@@ -127,6 +130,11 @@ class Inspection:
         lines += [f"  refused: {reason}" for reason in self.refused]
         lines += [f"  with {note}" for note in self.notes]
         return folded("\n".join(lines), columns(), "      ")
+
+
+def _is_random_state(array: ArrayInfo) -> bool:
+    """Return whether an array is the key of a `SeedGenerator`: two words of 32 bits."""
+    return "generator" in array.name and (array.shape, array.dtype) == ((2,), "uint32")
 
 
 def inspect_model(

@@ -92,7 +92,7 @@ def tune(
         seeds: Trainings of the winner and of the defaults that confirm, at least 2; 0 for none.
         seed: Seed of the search.
         level: Confidence level of the interval.
-        verbose: Whether to print a line for each trial.
+        verbose: Whether to print a line for each trial, and before the trainings that confirm.
 
     Returns:
         The result. `.best` are the settings, `.model` is the winner, trained with the first seed of the
@@ -135,7 +135,7 @@ def tune(
         trials = min(trials or len(search.grid), len(search.grid))
     limit = check_int("trials", 20 if trials is None else trials, 1)
     Trials(search, trainer.run, limit, seconds, verbose).run()
-    return result_of(search, trainer, seeds, level)
+    return result_of(search, trainer, seeds, level, verbose)
 
 
 class Trainer(Protocol):
@@ -153,7 +153,7 @@ class Trainer(Protocol):
         """Train with each seed. Return the winner of the first seed, if there is a model, and the scores."""
 
 
-def result_of(search: Search, trainer: Trainer, seeds: int, level: float) -> TuningResult:
+def result_of(search: Search, trainer: Trainer, seeds: int, level: float, verbose: bool) -> TuningResult:
     """Return the result of a search, after as many trainings that confirm it.
 
     Raises:
@@ -163,6 +163,8 @@ def result_of(search: Search, trainer: Trainer, seeds: int, level: float) -> Tun
     winner = best_of(trials, search.sign)
     model, confirmation = None, None
     if seeds:
+        if verbose:
+            print_once(f"confirming the winner and the defaults with {seeds} seeds: {2 * seeds} trainings")
         again = range(_CONFIRMATION_SEED, _CONFIRMATION_SEED + seeds)
         model, pairs = trainer.train_again(winner.values, again, level)
         metric, value = search.objective.removeprefix("val_"), winner.value or 0.0

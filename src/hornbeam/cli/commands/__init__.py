@@ -27,24 +27,13 @@ from hornbeam.cli.commands import (
 EXTENSIONS = ("hornbeam_compat.commands.run", "hornbeam_compat.commands.keras_compat")
 
 
-def all_commands() -> list[ModuleType]:
-    """Return the modules of the commands, in the order of `hornbeam --help`."""
+def commands_by_purpose() -> dict[str, list[ModuleType]]:
+    """Return the modules of the commands by what they are for, in the order of `hornbeam --help`."""
     run, keras_compat = map(importlib.import_module, EXTENSIONS)
-    return [
-        run,
-        launch,
-        mnist,
-        course,
-        bench,
-        runs,
-        watch,
-        report,
-        inspect,
-        verify,
-        convert,
-        link,
-        serve,
-        tune,
-        keras_compat,
-        doctor,
-    ]
+    return {
+        "learn": [mnist, course],
+        "train": [run, launch, tune],
+        "look": [runs, watch, report, inspect],
+        "give away": [serve, convert, link],
+        "maintain": [doctor, verify, bench, keras_compat],
+    }

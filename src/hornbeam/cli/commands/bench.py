@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.terminal import columns, print_wrapped
-from hornbeam.cli.arguments import print_error
+from hornbeam.cli.arguments import positive_int, print_error
 
 HELP = "run everyday workloads, and compare with installations of Keras and PyTorch"
 DESCRIPTION = (
@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "hornbeam), or a SCRIPT with {} for the workload's name",
     )
     parser.add_argument(
-        "--runs", type=int, default=5, help="runs of each competitor, in alternation (default 5)"
+        "--runs", type=positive_int, default=5, help="runs of each competitor, in alternation (default 5)"
     )
-    parser.add_argument("--threads", type=int, help="CPUs of each competitor (default: all)")
+    parser.add_argument("--threads", type=positive_int, help="CPUs of each competitor (default: all)")
     parser.add_argument("--dtype", help="dtype policy of all competitors, such as mixed_bfloat16")
     parser.add_argument("--json", metavar="FILE", help="write all runs to a file")
     parser.add_argument(
@@ -89,8 +89,6 @@ def _competitors(args: argparse.Namespace) -> list[Competitor]:
     if unknown:
         hint = nearest(unknown[0], workload_names())
         raise ValueError(f"no workload {unknown[0]!r}.{hint} The workloads are {', '.join(workload_names())}")
-    if args.runs < 1 or (args.threads is not None and args.threads < 1):
-        raise ValueError("--runs and --threads must be at least 1")
     return [*map(engine_competitor, args.engines or ["native"]), *map(peer, args.peer)]
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from hornbeam.cli.arguments import add_engine_option, positive_int, print_error
+from hornbeam.cli.arguments import add_engine_option, integer, positive_int, print_error
 
 HELP = "run a script in several processes that train one model together"
 DESCRIPTION = (
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("--nproc", type=positive_int, default=1, help="processes on this machine (default 1)")
     parser.add_argument("--nodes", type=positive_int, default=1, help="machines that run this (default 1)")
-    parser.add_argument("--node", type=int, default=0, help="number of this machine, from 0")
+    parser.add_argument("--node", type=integer, default=0, help="number of this machine, from 0")
     parser.add_argument(
         "--address", metavar="HOST:PORT", help="address of machine 0, where the processes meet"
     )

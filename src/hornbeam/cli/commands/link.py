@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from hornbeam._internal.terminal import command
 from hornbeam.cli.arguments import print_error
 
 FOLDER = Path(__file__).parents[2] / "_c"
@@ -30,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the flags, or the example."""
     if not (FOLDER / "hornbeam.h").exists():
-        print_error(
-            "hornbeam link", "this installation has no C library. `make c-library` builds it in a checkout"
-        )
+        print_error("hornbeam link", f"this installation has no C library. {_remedy()}")
         return 1
     if args.example:
         print((FOLDER / "digits.c").read_text(encoding="utf-8"), end="")
@@ -47,3 +46,12 @@ def run(args: argparse.Namespace) -> int:
     chosen = (cflags if args.cflags or not args.libs else []) + (libs if args.libs or not args.cflags else [])
     print(shlex.join(chosen))
     return 0
+
+
+def _remedy() -> str:
+    """Return how to get the library: a checkout builds it, wheels contain it."""
+    checkout = FOLDER.parents[2]
+    if (checkout / "tools" / "build_c_library.py").exists():
+        build = shlex.join(["make", "-C", str(checkout), "c-library"])
+        return f"`{build}` builds it in a minute; then repeat `{command('link')}`"
+    return "Wheels contain it: `pip install --force-reinstall --only-binary hornbeam hornbeam`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hornbeam.cli.arguments import add_engine_option, choose_engine, positive_int
+from hornbeam.cli.arguments import add_engine_option, choose_engine, integer, positive_int
 
 HELP = "train a good small net on the bundled MNIST digits and report on it"
 DESCRIPTION = (
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size", type=positive_int, default=128, help="samples in a batch (default 128)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of weights, shuffles and dropout (default 0)"
+        "--seed", type=integer, default=0, help="seed of weights, shuffles and dropout (default 0)"
     )
     parser.add_argument("--train-samples", type=positive_int, help="number of training digits (default: all)")
     parser.add_argument(

@@ -7,7 +7,7 @@ import os
 import shlex
 from pathlib import Path
 
-from hornbeam.cli.arguments import positive_int, print_error
+from hornbeam.cli.arguments import integer, positive_int, print_error
 
 HELP = "search for the best arguments of a script that trains"
 DESCRIPTION = (
@@ -52,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=int,
+        type=integer,
         default=3,
         metavar="N",
         help="runs that confirm, 0 for none (default %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the search (default 0)")
+    parser.add_argument("--seed", type=integer, default=0, help="seed of the search (default 0)")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the result as an HTML page")
 
 
@@ -103,7 +103,7 @@ def _search(args: argparse.Namespace, parameters: list) -> int:  # type: ignore[
     trainer = ScriptTrainer(args.script, shlex.split(args.args), parameters, name, args.jobs)
     search = Search(name, sign, args.sampler, args.pruner, 0, args.storage, args.seed)
     Trials(search, trainer.run, args.trials, args.seconds, verbose=True).run(args.jobs)
-    result = result_of(search, trainer, args.seeds, level=0.95)
+    result = result_of(search, trainer, args.seeds, level=0.95, verbose=True)
     result.show()
     if args.page is not None:
         print(f"page: {result.save(args.page)}")

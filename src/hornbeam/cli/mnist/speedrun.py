@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import layers
+from hornbeam._internal.terminal import print_wrapped
 from hornbeam.cli.mnist.digits import VALIDATION, one_cycle, process_age, split
 from hornbeam.data import Dataset
 from hornbeam.datasets import mnist
@@ -83,9 +84,11 @@ def run(*, seed: int, validate: bool = False, train_samples: int | None = None, 
     logits = model.predict(x_test[..., None], batch_size=500, verbose=0)
     accuracy = float((logits.argmax(-1) == y_test).mean())
     seconds = process_age()
-    print(
+    updates, outcome = int(model.optimizer.iterations), "reached" if accuracy >= GOAL else "not reached"
+    print_wrapped(
         f"seed {seed}: {accuracy:.2%} of {len(y_test):,} {'validation' if validate else 'test'} digits right "
         f"{seconds:.2f} s after the start of the process "
-        f"({steps} updates of {BATCH} digits; {GOAL:.0%} {'reached' if accuracy >= GOAL else 'not reached'})"
+        f"({updates} updates of {BATCH} digits; {GOAL:.0%} {outcome})",
+        indent="  ",
     )
     return 0

@@ -13,6 +13,7 @@ from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_int, check_positive
 from hornbeam.core.jit import jit
 from hornbeam.insight.ablation import preserved_state
+from hornbeam.insight.arithmetic import count_of
 from hornbeam.models import Model
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.steps import training_state
@@ -51,7 +52,7 @@ def plot_history(
         if (values := logs.get(key)) is not None
     ]
     epochs = max(len(values) for values in logs.values())
-    alt = f"Metrics of {epochs} epochs: {'; '.join(changes)}."
+    alt = f"Metrics of {count_of(epochs, 'epoch')}: {'; '.join(changes)}."
     return save_if(Figure("Training", alt, panels, min(len(panels), 2), dict(logs)), path)
 
 

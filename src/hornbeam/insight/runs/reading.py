@@ -11,6 +11,7 @@ from typing import Any
 
 from hornbeam._internal.plain_files import open_plain
 from hornbeam.errors import RunError
+from hornbeam.insight.arithmetic import count_of
 from hornbeam.insight.runs.layout import HISTORY, INFO, PARTS
 from hornbeam.visualization.metric_curves import larger_is_better
 
@@ -40,7 +41,7 @@ class Run:
 
     def __repr__(self) -> str:
         state = "" if self.finished else ", not finished"
-        return f"<Run {self.name}: {len(self.epochs)} epochs{state}>"
+        return f"<Run {self.name}: {count_of(len(self.epochs), 'epoch')}{state}>"
 
     @property
     def name(self) -> str:

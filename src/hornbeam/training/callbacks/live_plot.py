@@ -83,7 +83,9 @@ class LivePlot(Callback):
         self._drawn = time.perf_counter()
 
     def _figure(self) -> Figure:
-        return Figure("", f"Metrics of {len(self._epochs)} epochs", self._panels())
+        return Figure(
+            "", f"Metrics of {len(self._epochs)} epoch{'s' * (len(self._epochs) != 1)}", self._panels()
+        )
 
     def _panels(self) -> list[LinePanel]:
         """Return the curves of finished epochs, and those of the present one as far as they are known."""
