@@ -17,8 +17,16 @@ from typing import Any
 import numpy as np
 
 from hornbeam import _native
+from hornbeam._internal.input_statistics import (
+    INDICES,
+    TRAINING_INPUTS,
+    InputStatistics,
+    difference,
+    from_config,
+    unknown_index,
+)
 from hornbeam._internal.lazy_imports import explain_missing
-from hornbeam.errors import ModelFileError
+from hornbeam.errors import LikelyMistakeWarning, ModelFileError
 
 __all__ = ["FrozenModel", "Signature", "TensorSpec"]
 
@@ -101,6 +109,7 @@ class FrozenModel:
         return model
 
     def _read(self, read: Any) -> None:
+        self._compared = False
         try:
             self._model: _native.FrozenModel = read()
         except ValueError as error:
@@ -116,6 +125,11 @@ class FrozenModel:
             name: Signature(*(tuple(map(TensorSpec._from_dict, s[end])) for end in ("inputs", "outputs")))
             for name, s in self._description["signatures"].items()
         }
+
+    @cached_property
+    def training_inputs(self) -> dict[str, InputStatistics]:
+        """Statistics of the inputs that the model was trained on, by name, if its file has them."""
+        return from_config(self.metadata.get(TRAINING_INPUTS))
 
     @cached_property
     def weights(self) -> tuple[TensorSpec, ...]:
@@ -139,7 +153,8 @@ class FrozenModel:
             Dict from names to arrays, which are read-only.
 
         Raises:
-            ValueError: For an unknown signature, missing or unknown inputs, and shapes that do not fit.
+            ValueError: For an unknown signature, missing or unknown inputs, shapes that do not fit, and
+                indices that an Embedding has no vector for.
             TypeError: For an array that cannot be converted.
         """
         spec = self.signatures.get(signature)
@@ -150,13 +165,28 @@ class FrozenModel:
             raise ValueError(
                 f"the inputs are {', '.join(names)}, got {', '.join(map(str, inputs)) or 'none'}"
             )
-        buffers = [_buffer(inputs[x.name], x) for x in spec.inputs]
+        arrays = {name: np.asarray(x) for name, x in inputs.items()}
+        self._compare_once(arrays)
+        error = unknown_index(self.metadata.get(INDICES), arrays)
+        if error is not None:
+            raise ValueError(error)
+        buffers = [_buffer(arrays[x.name], x) for x in spec.inputs]
         outputs = self._model.run(signature, buffers)
         return {x.name: np.asarray(value.export()) for x, value in zip(spec.outputs, outputs, strict=True)}
 
+    def _compare_once(self, inputs: Mapping[str, np.ndarray]) -> None:
+        """Warn if the first inputs differ in kind from those that the model was trained on."""
+        if self._compared:
+            return
+        self._compared = True
+        text = difference(self.training_inputs, inputs)
+        if text is not None:
+            from hornbeam._internal.warn import warn_user
 
-def _buffer(value: Any, spec: TensorSpec) -> _native.Buffer:
-    array = np.asarray(value)
+            warn_user(f"the frozen model got {text}", LikelyMistakeWarning)
+
+
+def _buffer(array: np.ndarray, spec: TensorSpec) -> _native.Buffer:
     if array.dtype != spec.dtype:
         if not np.can_cast(array.dtype, spec.dtype, "same_kind"):
             raise TypeError(f"the input {spec.name!r} takes {spec.dtype}, got {array.dtype}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import os
 import re
 import subprocess
@@ -55,6 +56,27 @@ def check_predictions(model: hb.Model, path: Path) -> None:
 def test_a_saved_model_is_served(model: hb.Model, tmp_path: Path) -> None:
     model.save(tmp_path / "m.keras")
     check_predictions(model, tmp_path / "m.keras")
+
+
+def test_says_which_inputs_are_unlike_those_of_the_training(model: hb.Model, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(size=(50, 4))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, np.arange(50) % 3, verbose=0)
+    model.save(tmp_path / "m.keras")
+    words = hb.Sequential([hb.Input((2,), dtype="int32", name="x"), hb.layers.Embedding(10, 3)])
+    words.save(tmp_path / "words.keras")
+    token = {"Authorization": "Bearer secret"}
+    with served(tmp_path / "m.keras", tmp_path / "words.keras") as address:
+        ask = functools.partial(httpx.post, headers=token)
+        right = ask(f"{address}/v1/models/m:predict", json={"instances": x[:2].tolist()})
+        raw = ask(f"{address}/v1/models/m:predict", json={"instances": (255 * x[:2]).tolist()})
+        tensor = {"name": "x", "shape": [1, 2], "datatype": "INT32", "data": [3, 10]}
+        refused = ask(f"{address}/v2/models/words/infer", json={"inputs": [tensor]})
+    assert right.status_code == raw.status_code == 200
+    assert "x-hornbeam-warning" not in right.headers
+    assert "divide them by 255" in raw.headers["x-hornbeam-warning"]
+    assert refused.status_code == 400
+    assert refused.json()["error"] == "input 'x' contains the index 10, the model has vectors for 0 to 9"
 
 
 @pytest.mark.parametrize("file_format", ["hornbeam", "onnx"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import _native, ops, tree
+from hornbeam._internal.input_statistics import INDICES, TRAINING_INPUTS, to_config
 from hornbeam._internal.typing import Tree
 from hornbeam.core.lazy import buffer_of, evaluate
 from hornbeam.core.variable import Variable
@@ -25,10 +26,12 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.sizes import SymbolicSize
 from hornbeam.ir.types import TensorType, is_complex
+from hornbeam.layers.host_checks import noted_indices
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
 from hornbeam.training.inference_plan import plan_inference
 from hornbeam.training.outputs import unique_names
+from hornbeam.training.steps import training_state
 
 if TYPE_CHECKING:
     from hornbeam.models import Model
@@ -114,6 +117,8 @@ class FrozenArchive:
         self._names: dict[tuple[Any, ...], str] = {}
         self.signatures: dict[str, dict[str, Any]] = {}
         self._outputs: dict[str, list[TensorType]] = {}
+        # Inputs that are indices, with the number below which they must be.
+        self._indices: dict[str, int] = {}
 
     def outputs(self, signature: str) -> list[TensorType]:
         """Return the types of the outputs of a signature."""
@@ -126,8 +131,8 @@ class FrozenArchive:
         metadata: dict[str, Any] = {"name": self.model.name, "hornbeam_version": _native.__version__}
         if labels is not None:
             metadata["labels"] = _checked_labels(labels, self.outputs("predict"))
+        inputs = [spec["name"] for spec in self.signatures["predict"]["inputs"]]
         if preprocessing is not None:
-            inputs = [spec["name"] for spec in self.signatures["predict"]["inputs"]]
             unknown = [name for name in preprocessing if name not in inputs]
             if unknown or not all(isinstance(about, Mapping) for about in preprocessing.values()):
                 raise ValueError(
@@ -137,6 +142,13 @@ class FrozenArchive:
             metadata["preprocessing"] = dict(preprocessing)
         if self._text is not None:
             metadata["preprocessing"] = {TEXT: self._text, **metadata.get("preprocessing", {})}
+        if self._indices:
+            metadata[INDICES] = self._indices
+        trained = training_state(self.model).training_inputs.statistics
+        if set(trained) != set(inputs) and len(trained) == len(inputs):  # they came as a list
+            trained = dict(zip(inputs, trained.values(), strict=True))
+        if trained and set(trained) <= set(inputs):
+            metadata[TRAINING_INPUTS] = to_config(trained)
         return metadata
 
     def add_predict(self, input_signature: Tree = None) -> None:
@@ -177,11 +189,16 @@ class FrozenArchive:
             results = function(*(ops.cast(x, dtype) for x, dtype in zip(xs, dtypes, strict=True)))
             return tree.map_structure(lambda y: ops.cast(y, outside_dtype(y.dtype)), results)
 
-        trace = trace_for_export(outside, types, where)
+        with noted_indices(are_checked=False) as notes:
+            trace = trace_for_export(outside, types, where)
         refuse_updates(model, trace.traced, "a frozen model")
         results = names_of(result_names, "output", trace.traced.result)
         every = unique_names([*names, *results])
         self._outputs[signature] = [node.tensor_type() for node in trace.graph.outputs]
+        assert notes is not None
+        for position, layer in notes.by_position(trace.graph.inputs[-len(names) :]):
+            limit = self._indices.get(names[position], layer.input_dim)
+            self._indices[names[position]] = min(layer.input_dim, limit)
         _refuse_complex(where, [*types, *self._outputs[signature]])
         weights, constants, text = self._planned(trace)
         self._tensors[f"graph/{signature}"] = ("uint8", (len(text),), text)

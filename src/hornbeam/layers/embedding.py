@@ -12,6 +12,7 @@ from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import exported, serialize
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, TensorLike
+from hornbeam.layers.host_checks import are_checked
 from hornbeam.layers.low_rank import MainWeight
 from hornbeam.layers.quantizable import QuantizableLayer
 from hornbeam.quantizers.formats import WeightLayout
@@ -27,8 +28,9 @@ class Embedding(QuantizableLayer):
 
     Shapes: x (...) of integers in [0, input_dim) -> y (..., output_dim); embeddings (input_dim, output_dim).
 
-    Indices out of range are clamped. `fit` and `evaluate` check the indices in a model's inputs before they
-    start, and raise ValueError.
+    An index out of range raises ValueError where it is known before the computation: in the data of `fit`,
+    `evaluate` and `predict`, and in a direct call. One that is computed, or comes to an exported model, gives
+    a vector of NaN.
 
     Args:
         input_dim: Number of vectors: the largest index plus 1.
@@ -107,7 +109,7 @@ class Embedding(QuantizableLayer):
         Raises:
             ValueError: If an index is negative or not below `input_dim`.
         """
-        if x.size == 0 or x.dtype.kind not in "iuf" or type(self).call is not Embedding.call:
+        if x.size == 0 or x.dtype.kind not in "iuf":
             return
         if x.dtype.kind == "f" and not (x == np.round(x)).all():
             fraction = x[x != np.round(x)].flat[0]
@@ -127,12 +129,16 @@ class Embedding(QuantizableLayer):
 
     def call(self, inputs: Tensor) -> Tensor:
         indices = ops.cast(inputs, "int32")
-        return self._with_lora(ops.take(self._plain_weight(), indices, axis=0), indices)
+        return self._finished(ops.take(self._plain_weight(), indices, axis=0), inputs, indices)
 
-    def _with_lora(self, rows: Tensor, indices: Tensor) -> Tensor:
+    def _finished(self, rows: Tensor, inputs: Tensor, indices: Tensor) -> Tensor:
         if self.lora_enabled:  # rows of the factor A, rather than of the whole product
             a, b = self._lora_factors
             rows = rows + ops.matmul(ops.take(a, indices, axis=0), b) * self._lora_scale
+        if not are_checked(self, inputs):
+            # `take` gives the nearest vector for an index that has none: it would look like an answer.
+            known = ops.logical_and(indices >= 0, indices < self.input_dim)
+            rows = ops.where(ops.expand_dims(known, -1), rows, float("nan"))
         return ops.cast(rows, self.compute_dtype)
 
     def _layouts(self, shape: tuple[int, ...]) -> list[WeightLayout]:
@@ -142,7 +148,7 @@ class Embedding(QuantizableLayer):
     def _int8_call(self, inputs: Tensor) -> Tensor:
         indices = ops.cast(inputs, "int32")
         # A layer that only looks up is not autocast: its scales are.
-        return self._with_lora(ops.cast(self._formats[0].rows(indices), self.compute_dtype), indices)
+        return self._finished(ops.cast(self._formats[0].rows(indices), self.compute_dtype), inputs, indices)
 
     _int4_call = _int8_call
 

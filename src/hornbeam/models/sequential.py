@@ -16,7 +16,6 @@ from hornbeam.layers import InputLayer, Layer
 from hornbeam.models.call_graph import CallGraph, adjust
 from hornbeam.models.host import HostSubgraph, has_host_layers, strings_to_array, to_numpy
 from hornbeam.models.model import Model
-from hornbeam.training.check_inputs import check_values
 from hornbeam.training.host_inputs import HostInputs
 
 
@@ -161,11 +160,6 @@ class Sequential(Model):
     def _after_build(self) -> None:
         self._mark_built({"input_shape": self._hb_tensors.values[0].shape})
         self._hb_locked = False
-
-    def _check_inputs(self, x: Tree, values: bool = False) -> None:
-        super()._check_inputs(x, values)
-        if values and self._symbolic_inputs is None and self.layers:
-            check_values(self.layers[0], x)
 
     def pop(self, rebuild: bool = True) -> Layer | None:
         """Remove the last layer.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 
 from hornbeam._internal import warning_policy
+from hornbeam._internal.input_statistics import TRAINING_INPUTS, from_config, to_config
 from hornbeam._internal.version import version
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
@@ -23,7 +24,7 @@ from hornbeam.errors import ArgumentTypeError
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.building import build_model, check_built, check_names, has_weights, parse_config
-from hornbeam.saving.files import replace_file
+from hornbeam.saving.files import parse_json, replace_file
 from hornbeam.saving.folders import replace_folder
 from hornbeam.saving.formats import (
     ASSETS,
@@ -44,7 +45,7 @@ from hornbeam.saving.members import read_archive, read_folder
 from hornbeam.saving.model_parts import assets_of, complete_parts, load_assets
 from hornbeam.saving.onnx.load import load_onnx, onnx_arrays
 from hornbeam.saving.orbax import is_orbax, load_orbax
-from hornbeam.saving.resume_point import end_of_training
+from hornbeam.saving.resume_point import end_of_training, trainer_of
 from hornbeam.saving.weights import read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -125,7 +126,13 @@ def _members_of(model: Model) -> dict[str, Any]:
     """Return the contents of a model's file by name."""
     config = json.dumps(registry.serialize(model))
     now = time.strftime("%Y-%m-%d@%H:%M:%S")
-    metadata = {"keras_version": FORMAT_VERSION, "date_saved": now, WRITER: version()}
+    inputs = trainer_of(model).training_inputs.statistics
+    metadata = {
+        "keras_version": FORMAT_VERSION,
+        "date_saved": now,
+        WRITER: version(),
+        TRAINING_INPUTS: to_config(inputs),
+    }
     parts, weights = complete_parts(model), io.BytesIO()
     write_weights(parts, end_of_training(model), weights)
     texts = {ASSETS + name: text.encode("utf-8", STRAY_BYTES) for name, text in assets_of(parts).items()}
@@ -217,4 +224,7 @@ def load_model(
         check_built(path, model)
         read_weights(model, io.BytesIO(weights))
     load_assets(model, members.assets)
+    about = parse_json(members.metadata, METADATA) if members.metadata else None
+    if isinstance(about, dict):
+        trainer_of(model).training_inputs.statistics = from_config(about.get(TRAINING_INPUTS))
     return model

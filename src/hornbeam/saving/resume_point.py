@@ -24,9 +24,14 @@ _LARGEST = 1 << 53
 _WORD = 1 << 32
 
 
+def trainer_of(model: Network) -> Any:
+    """Return the state of a model's training, None for a layer."""
+    return getattr(model, "_hb_trainer", None)
+
+
 def end_of_training(model: Network) -> ResumePoint | None:
     """Return the point at which the training of a model ended, None for a layer, or in the middle."""
-    trainer = getattr(model, "_hb_trainer", None)
+    trainer = trainer_of(model)
     return None if trainer is None else trainer.present_point()
 
 

@@ -45,7 +45,7 @@ from hornbeam.saving.model_parts import (
     weight_names,
 )
 from hornbeam.saving.orbax import is_orbax, read_orbax_weights
-from hornbeam.saving.resume_point import end_of_training, read_resume_point, write_resume_point
+from hornbeam.saving.resume_point import end_of_training, read_resume_point, trainer_of, write_resume_point
 from hornbeam.saving.shards import ENDING as SHARDS
 from hornbeam.saving.shards import shard_paths, write_shards
 
@@ -306,8 +306,9 @@ def read_weights(
             layer.load_own_variables(values)
         except Exception as error:  # a layer's own code
             raise ModelFileError(f"the weights do not fit {layer.describe()}: {error}") from error
-    if hasattr(model, "_hb_trainer"):
-        model._hb_trainer.resume_point = point
+    trainer = trainer_of(model)
+    if trainer is not None:
+        trainer.resume_point = point
     warn_of_non_finite((variable.path, array) for variable, array in arrays)
     loaded = {variable for variable, _ in arrays}
     while arrays:

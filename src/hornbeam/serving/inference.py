@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from hornbeam.serving import open_inference, tensorflow_serving, uploads
+import numpy as np
+
+from hornbeam._internal.input_statistics import INDICES, difference, unknown_index
+from hornbeam.serving import logs, open_inference, tensorflow_serving, uploads
+from hornbeam.serving.batcher import Arrays
 from hornbeam.serving.errors import RequestError
 from hornbeam.serving.models import DEFAULT_SIGNATURE
 from hornbeam.serving.repository import ServedModel, Version
 
-Answer = tuple[list[tuple[bytes, bytes]], bytes]
+Headers = list[tuple[bytes, bytes]]
+Answer = tuple[Headers, bytes]
 Handler = Callable[[Version, bytes, Mapping[bytes, bytes]], Awaitable[Answer]]
 
 _JSON = [(b"content-type", open_inference.JSON)]
@@ -40,21 +45,40 @@ class Endpoint:
 
 async def _infer(version: Version, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
     request = open_inference.parse(body, headers, version.model.signatures[DEFAULT_SIGNATURE])
-    results = await version.batcher.submit(DEFAULT_SIGNATURE, request.inputs)
-    return open_inference.render(request, results, version.name, version.number)
+    results = await _run(version, DEFAULT_SIGNATURE, request.inputs)
+    kept, answer = open_inference.render(request, results, version.name, version.number)
+    return [*kept, *_remarks(version, request.inputs)], answer
 
 
 async def _predict(version: Version, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
     request = tensorflow_serving.parse(body, version.model.signatures)
-    results = await version.batcher.submit(request.signature, request.inputs)
-    return _JSON, tensorflow_serving.render(request, results)
+    results = await _run(version, request.signature, request.inputs)
+    return [*_JSON, *_remarks(version, request.inputs)], tensorflow_serving.render(request, results)
 
 
 async def _upload(version: Version, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
     # Decoding an image takes milliseconds, and Pillow lets other threads run meanwhile.
     inputs = await asyncio.to_thread(uploads.parse, body, headers.get(b"content-type", b""), version.model)
-    results = await version.batcher.submit(DEFAULT_SIGNATURE, inputs)
-    return _JSON, uploads.render(version.model, results)
+    results = await _run(version, DEFAULT_SIGNATURE, inputs)
+    return [*_JSON, *_remarks(version, inputs)], uploads.render(version.model, results)
+
+
+async def _run(version: Version, signature: str, inputs: Arrays) -> Arrays:
+    error = unknown_index(version.model.metadata.get(INDICES), inputs)
+    if error is not None:
+        raise RequestError(400, error)
+    return await version.batcher.submit(signature, inputs)
+
+
+def _remarks(version: Version, inputs: Mapping[str, np.ndarray]) -> Headers:
+    """Return the header of an answer to inputs that are unlike those of the training; log the first."""
+    text = difference(version.training_inputs, inputs)
+    if text is None:
+        return []
+    if not version.remarked:
+        version.remarked = True
+        logs.warning("inputs unlike those of the training", model=version.name, reason=text)
+    return [(b"x-hornbeam-warning", text.encode("ascii", "backslashreplace"))]
 
 
 def endpoints(models: Mapping[str, ServedModel]) -> dict[str, Endpoint]:

@@ -7,10 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from hornbeam._internal.input_statistics import TRAINING_INPUTS, InputStatistics, from_config
 from hornbeam.errors import ModelFileError
 from hornbeam.serving import logs, tensors
 from hornbeam.serving.batcher import Batcher, BatchLimits
@@ -68,6 +70,13 @@ class Version:
     model: RunnableModel
     batcher: Batcher
     stamp: Stamp
+    # Whether the log has that inputs are unlike those of the training.
+    remarked: bool = False
+
+    @cached_property
+    def training_inputs(self) -> dict[str, InputStatistics]:
+        """Statistics of the inputs that the model was trained on, if its file has them."""
+        return from_config(self.model.metadata.get(TRAINING_INPUTS))
 
 
 @dataclass(eq=False)

@@ -57,6 +57,11 @@ class ArrayData:
         self._signatures: dict[int, Signature] = {}
         self._sparse = any(isinstance(leaf, SparseRows) for leaf in table.leaves)
 
+    @property
+    def known(self) -> Batch:
+        """Samples at hand before the first step: all of them, of a stream the first batch."""
+        return self.table
+
     def buffers(self, engine: Engine) -> list[Any]:
         """Return the arrays as buffers of `engine`, copied there once."""
         if self._buffers is None or self._buffers[0] is not engine:

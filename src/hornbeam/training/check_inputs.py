@@ -13,10 +13,8 @@ from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
-from hornbeam.core.operation import inbound_calls
 from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
-from hornbeam.layers import Layer
 from hornbeam.training.sparse_rows import SparseRows
 
 # Values that are summed at once in the search for NaN.
@@ -84,8 +82,8 @@ def check_sample_weight(named: Sequence[tuple[str, np.ndarray]], count: int) -> 
 # -- inputs of the model ---------------------------------------------------------------------------
 
 
-def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) -> None:
-    """Compare data with a model's symbolic `inputs`, and their values with those that `layers` accept.
+def check_inputs(x: Tree, inputs: Tree, where: str) -> None:
+    """Compare data with a model's symbolic `inputs`.
 
     Raises ValueError for missing names and wrong numbers of arrays, ShapeError for shapes.
     """
@@ -115,10 +113,6 @@ def check_inputs(x: Tree, inputs: Tree, where: str, layers: Iterable[Any] = ()) 
                     f"{where}: input {tensor.name!r} expects shape {tuple(tensor.shape)}, got "
                     f"{tuple(array.shape)}. {hint}"
                 )
-    by_symbol = {id(tensor): array for array, tensor in zip(arrays, symbols, strict=True)}
-    for layer in layers:
-        for tensor in {id(x) for call in inbound_calls(layer) for x in call.inputs} & set(by_symbol):
-            check_values(layer, by_symbol[tensor])
 
 
 def check_order(x: Tree, inputs: Tree, where: str) -> None:
@@ -153,15 +147,6 @@ def _by_name(x: dict[Any, Any], inputs: Tree, symbols: Sequence[Any], where: str
     if absent:
         return list(x.values())
     return tree.flatten([x[name] for name in (sorted(names) if isinstance(inputs, dict) else names)])
-
-
-def check_values(layer: Layer, x: Tree) -> None:
-    """Call a layer's `check_values`, if it has one. Its error goes through the warning policy."""
-    if hasattr(layer, "check_values") and isinstance(x, np.ndarray):
-        try:
-            layer.check_values(x)
-        except ValueError as error:
-            warning_policy.on_warning(str(error))
 
 
 def shape_hint(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> str | None:

@@ -11,7 +11,6 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.core.jit import Traced
 from hornbeam.losses import Loss
-from hornbeam.training.array_data import ArrayData
 from hornbeam.training.check_labels import loss_function_name, loss_kind
 from hornbeam.training.compile_config import describe
 from hornbeam.training.fit_settings import FitSettings
@@ -74,7 +73,7 @@ class FitFacts:
     @cached_property
     def batch(self) -> Batch:
         """All samples, of a stream the first batch."""
-        return self.data.table if isinstance(self.data, ArrayData) else self.data.first_batch()
+        return self.data.known
 
     @cached_property
     def outputs(self) -> list[OutputFacts]:

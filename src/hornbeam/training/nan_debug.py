@@ -30,6 +30,7 @@ class CheckedStep:
         self._step = step
         self.traced = step.traced
         self.compiled = step.compiled
+        self.check_values = step.check_values
         # Rows of the data in the batch, if known.
         self.rows: np.ndarray | None = None
 

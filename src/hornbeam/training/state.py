@@ -28,6 +28,7 @@ from hornbeam.training.stateless_step import StatelessStep, is_stateless
 from hornbeam.training.step import EagerStep, Predictor, Step
 from hornbeam.training.steps import Steps, check_model_inputs
 from hornbeam.training.trainable_at_compile import trainable_as_compiled
+from hornbeam.training.training_inputs import TrainingInputs
 
 
 class TrainingState:
@@ -54,6 +55,7 @@ class TrainingState:
         self.calls: Bounded = Bounded()
         self.weight_cache: WeightCache = {}
         self.validation_fingerprints = ValidationFingerprints()
+        self.training_inputs = TrainingInputs()
         # Held while a step is traced: tracing may build the layers, which only one thread can do.
         self.tracing = threading.RLock()
 
@@ -152,6 +154,7 @@ class TrainingState:
                 predictor = self.predictors.get(key)
                 if predictor is None:
                     check_model_inputs(self.model, batch.x)
+                    self.training_inputs.compare(batch.x, "predict()")
                     signature = global_signature(batch.signature(), engine)
                     predict = self.model.predict_step
                     predictor = Predictor(predict, signature, engine, self.weight_cache)
@@ -162,7 +165,7 @@ class TrainingState:
     def check_x_and_y(self, x: Tree, y: Tree) -> None:
         """Compare the inputs with the model's, and say so if the targets would fit in their place."""
         try:
-            check_model_inputs(self.model, x, values=True)
+            check_model_inputs(self.model, x)
         except ShapeError as error:
             try:
                 if not isinstance(y, np.ndarray):

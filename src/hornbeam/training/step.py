@@ -11,13 +11,14 @@ from hornbeam import tree
 from hornbeam._internal.typing import Tree
 from hornbeam.config import floatx
 from hornbeam.core.convert import as_tensor, cast
-from hornbeam.core.jit import Compiled, trace_for
+from hornbeam.core.jit import Compiled, Traced, trace_for
 from hornbeam.core.lazy import buffer_of, evaluate, retain_graph
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import borrow_buffers, set_buffers
 from hornbeam.engines.base import Engine, Executable
 from hornbeam.ir.complex_pairs import unpack_array
 from hornbeam.ir.types import is_float
+from hornbeam.layers.host_checks import StepChecks, noted_indices
 from hornbeam.training.batches import local_rows, putter
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.packing import Batch, Signature
@@ -37,6 +38,14 @@ def with_floatx(data: Tree) -> Tree:
     return tree.map_structure(convert, data)
 
 
+def _traced(fn: Callable[[Any], Any], signature: Signature, engine: Engine) -> tuple[Traced, StepChecks]:
+    """Trace a step. Also returns the checks of values before its runs."""
+    with noted_indices(are_checked=True) as notes:
+        traced = trace_for(engine, lambda data: fn(with_floatx(data)), [signature.packed])
+    assert notes is not None
+    return traced, StepChecks(notes, traced.graph.inputs[len(traced.variables) + len(traced.captured) :])
+
+
 class Step:
     """`fn(data)` for batches of one signature, compiled for `engine`. Variables stay on the engine.
 
@@ -51,7 +60,7 @@ class Step:
         memory_budget: int | None = None,
     ) -> None:
         self.engine = engine
-        self.traced = trace_for(engine, lambda data: fn(with_floatx(data)), [signature.packed])
+        self.traced, self.check_values = _traced(fn, signature, engine)
         self.traced.graph.memory_budget = self.traced.step_graph.memory_budget = memory_budget
         self._one: Compiled | None = None
         self._many: Executable | None = None
@@ -65,6 +74,7 @@ class Step:
 
     def run(self, batch: Batch) -> Tree:
         """Run one step. Returns the result of `fn`."""
+        self.check_values(batch.leaves)
         if self._one is None:
             self._one = Compiled(self.traced, self.engine, putter(self.engine))
         return self._one(batch.leaves)
@@ -124,7 +134,8 @@ class Predictor:
     def __init__(
         self, fn: Callable[[Any], Any], signature: Signature, engine: Engine, cache: WeightCache
     ) -> None:
-        self.traced = traced = trace_for(engine, lambda data: fn(with_floatx(data)), [signature.packed])
+        traced, self._check_values = _traced(fn, signature, engine)
+        self.traced = traced
         evaluate(traced.captured)
         weights = len(traced.variables) + len(traced.captured)
         self._put, self._get, self._engine = putter(engine), engine.get, engine
@@ -135,6 +146,7 @@ class Predictor:
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> Tree:
         """Return the outputs as NumPy arrays."""
+        self._check_values(arrays)
         if self.plan is None:
             assert self._stateful is not None
             return tree.map_structure(lambda x: local_rows(np.array(x), self._engine), self._stateful(arrays))

@@ -37,14 +37,13 @@ class Steps(Network):
         """Run the model's layers for strings on x, if it has any."""
         return x
 
-    def _check_inputs(self, x: Tree, values: bool = False) -> None:
-        """Compare data with the model's inputs, if they are known; with `values`, with what layers accept."""
+    def _check_inputs(self, x: Tree) -> None:
+        """Compare data with the model's inputs, if they are known."""
         if isinstance(x, HostInputs):
             return
         inputs = getattr(self, "_symbolic_inputs", None)
         if inputs is not None:
-            layers = self.layers if values else ()
-            check_inputs(x, inputs, describe(self), layers)
+            check_inputs(x, inputs, describe(self))
 
     def compute_loss(
         self,
@@ -212,6 +211,6 @@ def host_part(model: Steps) -> RunHostLayers:
     return model._run_host_layers
 
 
-def check_model_inputs(model: Steps, x: Tree, values: bool = False) -> None:
-    """Compare data with a model's inputs, if they are known; with `values`, with what layers accept."""
-    model._check_inputs(x, values)
+def check_model_inputs(model: Steps, x: Tree) -> None:
+    """Compare data with a model's inputs, if they are known."""
+    model._check_inputs(x)

@@ -95,6 +95,11 @@ class StreamData:
             self._peeked.append(batch)
         return self._peeked[0]
 
+    @property
+    def known(self) -> Batch:
+        """See `ArrayData.known`."""
+        return self.first_batch()
+
     def is_empty(self) -> bool:
         """True if there is no first batch; it is not consumed."""
         try:

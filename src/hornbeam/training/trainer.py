@@ -38,6 +38,7 @@ from hornbeam.training.interruption import end_progress, print_interruption
 from hornbeam.training.logs import as_floats
 from hornbeam.training.loop import Loop
 from hornbeam.training.memory_budget import plan_memory
+from hornbeam.training.nan_debug import CheckedStep
 from hornbeam.training.packing import Batch, make_batch
 from hornbeam.training.progress import resolve_verbose
 from hornbeam.training.resuming import global_words, set_global_words
@@ -46,6 +47,7 @@ from hornbeam.training.schedule import TrainingSchedule
 from hornbeam.training.signals import check_interrupts, handled_interrupts
 from hornbeam.training.sources import Data, make_data, make_validation, split
 from hornbeam.training.state import TrainingState
+from hornbeam.training.step import Step
 from hornbeam.training.steps import Steps, check_model_inputs, host_part
 from hornbeam.training.stream_data import EMPTY, StreamData
 
@@ -127,9 +129,11 @@ class Trainer(TrainingState):
             data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
         has_validation = validation_data is not None
-        warn_of_likely_mistakes(
-            FitFacts(self.model, data, validation, settings, bool(callbacks), has_validation)
-        )
+        facts = FitFacts(self.model, data, validation, settings, bool(callbacks), has_validation)
+        warn_of_likely_mistakes(facts)
+        self.training_inputs.remember(facts.batch.x)
+        if has_validation and validation is not None:
+            self.training_inputs.compare(validation.known.x, "validation_data")
         callbacks, checkpoints = with_checkpoint(callbacks, resume)
         if plot:
             from hornbeam.training.callbacks.live_plot import with_live_plot
@@ -263,7 +267,7 @@ class Trainer(TrainingState):
         self, mode: str, data: Data, steps: int | None, class_weight: Mapping[int, float] | None
     ) -> None:
         """Compare data and model, trace the step, then check the labels: all before anything runs."""
-        batch = data.table if isinstance(data, ArrayData) else data.first_batch()
+        batch = data.known
         check_local_data(current_engine(), data.samples or 0, data.batch_size or len(batch), self.run_eagerly)
         x, y, _ = batch.unpacked()
         standard, losses = self.is_standard(mode), self.losses
@@ -276,7 +280,9 @@ class Trainer(TrainingState):
             )
         if not self.run_eagerly:
             for signature in data.signatures(steps):
-                self.compiled_step(mode, signature)
+                step = self.compiled_step(mode, signature)
+                if isinstance(step, (Step, CheckedStep)):
+                    step.check_values(batch.leaves)
         if compares:
             assert losses is not None
             losses.check_values(y, self.model, class_weight)
@@ -307,6 +313,7 @@ class Trainer(TrainingState):
         if isinstance(data, ArrayData) and data.uses_all_rows:
             self.training_rows.check(self.model, x)
         self._validate_and_trace("test", data, steps, None)
+        self.training_inputs.compare(data.known.x, "evaluate()")
         callbacks = self._callback_list(callbacks, verbose, verbose != 0, data, steps)
         count_evaluation(sealed, f"evaluate of {describe(self.model)}", quiet=verbose == 0)
         return self.run_evaluation(data, callbacks, steps)
