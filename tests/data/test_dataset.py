@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import hornbeam as hb
@@ -69,6 +70,17 @@ def test_what_is_no_element() -> None:
         Dataset.from_tensor_slices(3)
     with pytest.raises(HornbeamTypeError, match="array of objects such as"):
         Dataset.from_tensor_slices(np.array([1, "a", None], dtype=object))
+
+
+@pytest.mark.parametrize(
+    "column", [np.array(["Ulm", None, "Bonn", np.nan], object), pd.Series(["Ulm", None] * 2)]
+)
+def test_missing_strings_are_named_by_their_column(column: Any) -> None:
+    wanted = r"column 'city' has 2 missing values: fill them first, as in fillna\('\?'\), or drop those rows"
+    with pytest.raises(ValueError, match=wanted):
+        Dataset.from_tensor_slices(({"age": np.array([1.0, np.nan, 2.0, 3.0]), "city": column}, np.arange(4)))
+    with pytest.raises(HornbeamTypeError, match="strings have missing values"):
+        Dataset.from_tensor_slices(np.array(["Ulm", np.nan], object))
 
 
 def test_bytes_keep_their_zeros() -> None:

@@ -270,3 +270,65 @@ def test_it_is_shown_by_rich_in_html_and_as_an_image(tmp_path: Path) -> None:
     table = look(*blobs()).plot(tmp_path / "sub" / "table.svg")
     assert "samples of each class" in table.read_text()
     look(np.zeros((10, 9, 9, 3)) + np.arange(10).reshape(-1, 1, 1, 1) / 10).plot(tmp_path / "colour.png")
+
+
+# -- columns that a model should not get -------------------------------------------------------------
+
+
+def customers(n: int = 600) -> tuple[Any, np.ndarray]:
+    rng = np.random.default_rng(0)
+    churn = rng.random(n) < 0.2
+    columns = {
+        "customer_id": np.arange(n) + 1000,
+        "age": rng.integers(18, 80, n),
+        "income": rng.integers(10_000, 10_000_000, n),  # never repeats, and is no id
+        "fee": 20.0 * churn,
+        "city": rng.choice(np.array(["Ulm", "Bonn", None], object), n),
+    }
+    return pd.DataFrame(columns), churn.astype(int)
+
+
+def test_an_id_and_an_answer_are_no_features() -> None:
+    x, y = customers()
+    report = look(x, y)
+    assert report.ids == ["x['customer_id']"]
+    assert report.answers == {"x['fee']": 600}
+    text = advised(report)
+    assert re.search(r"drop x\['customer_id'\] \| it never repeats", text)
+    assert re.search(r"check x\['fee'\]: .* alone tells y in 600 of 600 samples", text)
+    assert "standardize x['customer_id']" not in text
+    x["fee"] += np.random.default_rng(1).normal(size=600)  # as many values as samples
+    x["customer_id"] = [f"C{number:05}" for number in np.random.default_rng(2).permutation(600)]
+    report = look(x, y)
+    assert (report.ids, report.answers) == (["x['customer_id']"], {"x['fee']": 599})
+    assert "encode x['customer_id']" not in advised(report)
+
+
+def test_quantities_and_useful_features_are_kept() -> None:
+    """Right data get no advice: rare classes, good features, texts, and the only column."""
+    x, y = customers()
+    rng = np.random.default_rng(3)
+    x = x[["age", "income"]].assign(helps=y + rng.normal(size=600), text=[f"words {n}" for n in range(600)])
+    assert (look(x, y).ids, look(x, y).answers) == ([], {})
+    assert not look(x, np.arange(600) < 5).answers
+    assert not look({"a": np.arange(600), "b": rng.normal(size=600)}, rng.integers(0, 2, 600)).answers
+    assert not look(np.arange(600), y).ids
+
+
+def test_text_has_a_table_and_advice_of_its_own() -> None:
+    x, y = customers()
+    report = look(x, np.array(["no", "yes"])[y])
+    lines = str(report).splitlines()
+    (heads,) = [line for line in lines if "distinct" in line and "such as" in line]
+    (city,) = [line for line in lines if line.startswith("x['city']")]
+    assert city.index("'Bonn', 'Ulm'") == heads.index("such as")
+    advice = next(reason for action, reason in report.advice if "fill missing values in x['city']" in action)
+    assert "mean" not in advice
+    assert "median" not in advice
+
+
+def test_y_can_be_named_by_its_column() -> None:
+    x, y = customers()
+    table = x.assign(churn=y)
+    assert look(table, "churn").answers == {"x['fee']": 600}
+    assert look({"a": [1.0, 2.0, 2.0], "y": [0, 1, 1]}, "y").classes.counts.tolist() == [1, 2]

@@ -170,3 +170,19 @@ def test_what_cannot_be() -> None:
     }.items():
         with pytest.raises(ValueError, match=text):
             k_fold(x, **settings)
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, dict])
+def test_y_can_be_named_by_its_column(library: Any) -> None:
+    table = library({"age": np.arange(10), "churn": np.repeat([0, 1], 5)})
+    parts = split(table, "churn", validation=2, test=2, seed=0, verbose=False)
+    x, y = parts.train
+    assert "stratified" in parts.summary
+    assert list(x if isinstance(x, dict) else x.columns) == ["age"]
+    np.testing.assert_array_equal(np.asarray(y), np.asarray(x["age"]) >= 5)
+    with pytest.raises(
+        ValueError, match=r"x has no column 'chrun', only age, churn\. Did you mean 'churn'\?"
+    ):
+        split(table, "chrun")
+    with pytest.raises(HornbeamTypeError, match="y='churn' names a column, but x is ndarray, not a frame"):
+        split(np.ones((10, 2)), "churn")

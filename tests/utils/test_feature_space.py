@@ -36,6 +36,22 @@ def test_gives_what_keras_gives(name: str) -> None:
     same(feature_cases.encoded(hornbeam, name), EXPECTED[name])
 
 
+def test_missing_values_are_named_by_their_column() -> None:
+    table = {"age": np.array([20.0, np.nan, 40.0]), "town": np.array(["Ulm", None, np.nan], object)}
+    full = {"age": np.array([20.0, 30.0, 40.0]), "town": np.array(["Ulm", "?", "?"], object)}
+    kinds = {"age": "float_normalized", "town": "string_categorical"}
+    for name, wanted in (
+        ("age", r"column 'age' has 1 missing value: fill them first, with the median of the training part"),
+        ("town", r"column 'town' has 2 missing values: fill them first, as in fillna\('\?'\)"),
+    ):
+        with pytest.raises(ValueError, match=wanted):
+            FeatureSpace({name: kinds[name]}).adapt(table)
+    space = FeatureSpace(kinds)
+    space.adapt(full)
+    with pytest.raises(ValueError, match="column 'town' has 2 missing values"):
+        space(full | {"town": table["town"]})
+
+
 def test_a_file_of_keras() -> None:
     space = hornbeam.models.load_model(HERE / "feature_space.keras")
     assert isinstance(space, FeatureSpace)

@@ -6,7 +6,7 @@ Dataset, receive Tensors and `Strings`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from hornbeam.core.convert import as_tensor, from_torch
 from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.composite import Composite
-from hornbeam.data.frames import frame_to_array
+from hornbeam.data.frames import check_present, frame_to_array, is_missing
 from hornbeam.ir.node import leaf
 from hornbeam.ir.types import HornbeamTypeError, ShapeError, TensorType, dtype_name, numpy_dtype
 
@@ -238,11 +238,13 @@ def _object_array(value: Any) -> np.ndarray:
         # NumPy strips trailing zeros of bytes, and converts bytes to text where both are mixed.
         array = np.array(value, dtype=object)
     array = array.astype(object, copy=False)
-    wrong = next((item for item in array.reshape(-1) if not isinstance(item, (str, bytes))), None)
-    if wrong is not None:
+    wrong = [item for item in array.reshape(-1) if not isinstance(item, (str, bytes))]
+    if wrong and is_missing(wrong[0]):
+        raise HornbeamTypeError(f"strings have missing values ({wrong[0]}): fill them, as in fillna('?')")
+    if wrong:
         raise HornbeamTypeError(
-            f"elements are numbers or strings, got an array of objects such as {str(wrong)[:40]!r} "
-            f"({type(wrong).__name__}): yield items of different shapes one by one with from_generator"
+            f"elements are numbers or strings, got an array of objects such as {str(wrong[0])[:40]!r} "
+            f"({type(wrong[0]).__name__}): yield items of different shapes one by one with from_generator"
         )
     return array.view(np.ndarray)
 
@@ -257,7 +259,25 @@ def as_element(structure: Tree) -> Tree:
     pending = [p.node for p in flatten_parts(structure) if isinstance(p, Tensor) and p.node.value is None]
     if pending:
         evaluate(pending)
-    return map_parts(as_part, structure)
+    try:
+        return map_parts(as_part, structure)
+    except HornbeamTypeError:
+        for column, values in _text_columns(structure):
+            check_present(values, column)
+        raise
+
+
+def _text_columns(structure: Tree) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of dicts, by name, that hold text or other objects."""
+    if isinstance(structure, tuple):
+        for part in structure:
+            yield from _text_columns(part)
+    elif isinstance(structure, dict):
+        for name, part in structure.items():
+            if isinstance(part, (tuple, dict)):
+                yield from _text_columns(part)
+            elif hasattr(part, "dtype") and np.asarray(part).dtype == object:
+                yield str(name), part
 
 
 # -- to the user -------------------------------------------------------------------------------------------

@@ -56,6 +56,31 @@ def frame_columns(frame: Any) -> dict[str, Any]:
     return {str(name): frame[name] for name in frame.columns}
 
 
+def is_missing(value: object) -> bool:
+    """Return True for None, NaN and pandas' NA and NaT."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return np.isscalar(value) and bool(value != value)
+
+
+def check_present(values: Any, name: str) -> None:
+    """Raise ValueError if values of a column are missing: an array, a series, a list or a single value."""
+    array = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    if array.dtype.kind == "f":
+        count, remedy = int(np.isnan(array).sum()), "with the median of the training part"
+    else:
+        values = array.reshape(-1).tolist()
+        present = [value for value in values if not is_missing(value)]
+        text = any(isinstance(value, (str, bytes)) for value in present)
+        count = len(values) - len(present)
+        remedy = "as in fillna('?')" if text else "with the median of the training part"
+    if count:
+        raise ValueError(
+            f"column {name!r} has {count:,} missing value{'s' * (count > 1)}: fill them first, {remedy}, or "
+            "drop those rows"
+        )
+
+
 def _columns(table: Any) -> Iterator[tuple[str, Any]]:
     return ((str(name), table[name]) for name in table.columns)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam._internal.naming import nearest
 from hornbeam._internal.typing import Tree
 from hornbeam.data.frames import is_frame, take_frame_rows
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
@@ -34,6 +35,26 @@ def as_samples(data: Tree, name: str) -> Tree:
     if not any(lengths.values()):
         raise ValueError(f"{name} is empty: it has no samples")
     return data
+
+
+def target_of(x: Tree, y: Tree) -> tuple[Tree, Tree]:
+    """Return a frame or a dict without the column that `y` names, and that column; other data as they are.
+
+    Raises HornbeamTypeError for a name and other data, ValueError for an unknown name.
+    """
+    if not isinstance(y, str):
+        return x, y
+    if not (isinstance(x, dict) or is_frame(x)):
+        raise HornbeamTypeError(
+            f"y={y!r} names a column, but x is {type(x).__name__}, not a frame: pass the targets themselves"
+        )
+    columns = list(x if isinstance(x, dict) else x.columns)
+    if y not in columns:
+        raise ValueError(
+            f"x has no column {y!r}, only {', '.join(map(str, columns))}.{nearest(y, map(str, columns))}"
+        )
+    others = [column for column in columns if column != y]
+    return {column: x[column] for column in others} if isinstance(x, dict) else x[others], x[y]
 
 
 def _list_to_array(part: list[Any]) -> Any:

@@ -27,7 +27,13 @@ def advice_for(report: DataReport, images: bool) -> list[Advice]:
 
 def _missing_values(report: DataReport, images: bool) -> Iterator[Advice]:
     for summary in (*report.x, *report.y):
-        if summary.missing or summary.infinite:
+        if summary.missing and not summary.numeric:
+            yield Advice(
+                f"fill missing values in {summary.name} with fillna('?'), a category of their own",
+                f"{summary.missing:,} values are missing: layers that encode text refuse them. Or drop those "
+                "rows",
+            )
+        elif summary.missing or summary.infinite:
             kinds = [(summary.missing, "missing (NaN)"), (summary.infinite, "infinite")]
             counts = " and ".join(f"{number:,} {kind}" for number, kind in kinds if number)
             affected = int((summary.missing_by_feature > 0).sum())
@@ -41,9 +47,22 @@ def _missing_values(report: DataReport, images: bool) -> Iterator[Advice]:
             )
 
 
+def _revealing_columns(report: DataReport, images: bool) -> Iterator[Advice]:
+    for name in report.ids:
+        yield Advice(
+            f"drop {name}", "it never repeats, as an id does: a model can only learn its rows by heart"
+        )
+    for name, explained in report.answers.items():
+        yield Advice(
+            f"check {name}: drop it unless it is known before the answer",
+            f"it alone tells y in {explained:,} of {report.samples:,} samples, as columns do that are filled "
+            "in afterwards: a model would look perfect, and fail in use",
+        )
+
+
 def _text(report: DataReport, images: bool) -> Iterator[Advice]:
     for summary in report.x:
-        if not summary.numeric:
+        if not summary.numeric and summary.name not in report.ids:
             yield Advice(
                 f"encode {summary.name}, which holds text",
                 f"models compute with numbers. For its {summary.distinct:,} distinct values: a StringLookup "
@@ -75,7 +94,7 @@ def _feature_scales(report: DataReport, images: bool) -> Iterator[Advice]:
         return
     unscaled = []
     for summary in report.x:
-        if summary.numeric and _may_be_codes(summary):
+        if summary.name in report.ids or (summary.numeric and _may_be_codes(summary)):
             continue
         varying = summary.stds[summary.stds > 0]
         if not summary.numeric or not len(varying):
@@ -211,6 +230,6 @@ def _target_scales(report: DataReport, images: bool) -> Iterator[Advice]:
 
 Rule = Callable[["DataReport", bool], Iterator[Advice]]
 RULES: tuple[Rule, ...] = (
-    _missing_values, _text, _pixel_range, _feature_scales, _class_balance, _label_coding, _duplicates,
-    _suspicious_labels, _constant_features, _target_scales,
+    _missing_values, _revealing_columns, _text, _pixel_range, _feature_scales, _class_balance, _label_coding,
+    _duplicates, _suspicious_labels, _constant_features, _target_scales,
 )  # fmt: skip

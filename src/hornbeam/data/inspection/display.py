@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hornbeam._internal.terminal import shortened_inside
 from hornbeam.data.inspection.figure import contact_sheet
 from hornbeam.data.inspection.statistics import Summary
 from hornbeam.visualization.display import Block, Table, Text
@@ -21,7 +22,7 @@ def blocks_of(report: DataReport) -> Iterator[Block]:
     """Yield the blocks of a report, from top to bottom."""
     note = f" ({report.note})" if report.note else ""
     yield Text(f"{report.samples:,} samples{note}", "title")
-    yield _array_table(report)
+    yield from _array_tables(report)
     if report.classes is not None:
         yield _class_table(report)
     yield Text(duplicates_text(report))
@@ -35,30 +36,46 @@ def blocks_of(report: DataReport) -> Iterator[Block]:
         yield Text(f"{reason}.", "indented")
 
 
-def _array_table(report: DataReport) -> Table:
+def _array_tables(report: DataReport) -> Iterator[Table]:
+    """Yield a table of arrays of numbers, and one of arrays of text."""
     summaries = [*report.x[:_MOST_ROWS], *report.y[:_MOST_ROWS]]
-    rows = [summary_cells(summary) for summary in summaries]
-    hidden = len(report.x) + len(report.y) - len(summaries)
-    if hidden:
-        rows.append([f"and {hidden:,} more", *[""] * 9])
+    numeric = [summary for summary in summaries if summary.numeric]
+    rows = [summary_cells(summary) for summary in numeric]
     if len(report.x) == 1 and len(report.x[0].shape) == 2 and 1 < report.x[0].features <= _MOST_ROWS:
-        rows += [_feature_cells(report.x[0], index) for index in range(report.x[0].features)]
-    heads = ("", "shape", "dtype", "MiB", "from", "to", "mean", "std", "missing", "constant")
-    return Table("", heads, rows, text_columns=("shape", "dtype"), ruled=False)
+        rows += [_feature_cells(report.x[0], index) for index in range(len(report.x[0].lows))]
+    heads: tuple[str, ...] = ("", "shape", "dtype", "MiB", "from", "to", "mean", "std", "missing", "constant")
+    text = [_text_cells(summary) for summary in summaries if not summary.numeric]
+    more = len(report.x) + len(report.y) - len(summaries)
+    last = text or rows
+    if more:
+        last.append([f"and {more:,} more", *[""] * (len(last[0]) - 1)])
+    if rows:
+        yield Table("", heads, rows, text_columns=("shape", "dtype"), ruled=False)
+    if text:
+        heads = ("", "shape", "dtype", "MiB", "missing", "distinct", "such as")
+        yield Table("", heads, text, text_columns=("shape", "dtype", "such as"), ruled=False)
+
+
+def _shape_cells(summary: Summary) -> list[str]:
+    shape = " x ".join(f"{size:,}" for size in summary.shape)
+    return [summary.name, shape, summary.dtype, f"{summary.size / 2**20:,.1f}"]
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else "-"
 
 
 def summary_cells(summary: Summary) -> list[str]:
     """Return the texts of a row about an array or a column of a table."""
-    shape = " x ".join(f"{size:,}" for size in summary.shape)
-    cells = [summary.name, shape, summary.dtype, f"{summary.size / 2**20:,.1f}"]
-    absent = summary.missing + summary.infinite
-    missing = f"{absent:,}" if absent else "-"
-    if not summary.numeric:
-        examples = ", ".join(repr(str(example)[:12]) for example in summary.examples)
-        return [*cells, f"{summary.distinct:,} distinct", "", examples[:30], "", missing, "-"]
     constant = f"{len(summary.constant):,} of {summary.features:,}" if len(summary.constant) else "-"
     numbers = (summary.low, summary.high, summary.mean, summary.std)
-    return [*cells, *map(_number, numbers), missing, constant]
+    missing = _count(summary.missing + summary.infinite)
+    return [*_shape_cells(summary), *map(_number, numbers), missing, constant]
+
+
+def _text_cells(summary: Summary) -> list[str]:
+    examples = ", ".join(repr(shortened_inside(str(example), 20)) for example in summary.examples)
+    return [*_shape_cells(summary), _count(summary.missing), f"{summary.distinct:,}", examples]
 
 
 def _feature_cells(summary: Summary, index: int) -> list[str]:
@@ -67,7 +84,7 @@ def _feature_cells(summary: Summary, index: int) -> list[str]:
     )  # fmt: skip
     missing = int(summary.missing_by_feature[index])
     constant = "yes" if summary.lows[index] == summary.highs[index] else "-"
-    return [f"  [{index}]", "", "", "", *map(_number, numbers), f"{missing:,}" if missing else "-", constant]
+    return [f"  [{index}]", "", "", "", *map(_number, numbers), _count(missing), constant]
 
 
 def _number(value: float | None) -> str:

@@ -17,12 +17,13 @@ from hornbeam._internal.row_hash import hash_samples
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.data.inspection.advice import Advice, advice_for
+from hornbeam.data.inspection.columns import is_row_id, rows_explained
 from hornbeam.data.inspection.statistics import Summary, looks_like_images, summarize
 from hornbeam.data.pipeline.dataset import Dataset
 from hornbeam.data.pipeline.memory import stage_of
 from hornbeam.data.pipeline.stages import Prefetch, Stage
 from hornbeam.data.pipeline.transforms import Batch, Map
-from hornbeam.data.samples import as_samples, check_same_count, named_arrays
+from hornbeam.data.samples import as_samples, check_same_count, named_arrays, target_of
 from hornbeam.data.splits.split import class_labels
 from hornbeam.data.splits.split_dataset import batch_size_of
 from hornbeam.visualization.display import Block, Report
@@ -83,6 +84,8 @@ class DataReport(Report):
         images: Some images of each class, by its name.
         suspicious_images: Images with suspicious labels.
         values: Some values of each array of the inputs, for histograms.
+        ids: Names of columns that never repeat, as the numbers of customers.
+        answers: Number of samples whose label a column alone tells, by its name, where those are nearly all.
     """
 
     samples: int
@@ -96,6 +99,8 @@ class DataReport(Report):
     images: dict[str, np.ndarray] = field(default_factory=dict)
     suspicious_images: np.ndarray = field(default_factory=lambda: np.empty((0, 1, 1)))
     values: dict[str, np.ndarray] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+    answers: dict[str, int] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the tables, sentences and figures of the report."""
@@ -134,7 +139,7 @@ def look(
 
     Args:
         x: Inputs: arrays, lists or dicts of arrays, frames; or a Dataset of (x, y) without `y`.
-        y: Targets, or None.
+        y: Targets; the name of their column in `x`; or None.
         class_names: Names of the classes 0, 1, ...
         neighbors: Whether to compare labels with those of nearest neighbors, which takes most of the time.
         limit: Maximum number of samples that are read from a Dataset.
@@ -156,6 +161,7 @@ def look(
         if y is not None:
             raise ValueError("a Dataset yields x and y itself: omit y")
         x, y, note = _read_dataset(x, check_int("limit", limit, minimum=1))
+    x, y = target_of(x, y)
     x, y = as_samples(x, "x"), None if y is None else as_samples(y, "y")
     count = check_same_count(x=x, y=y)
     arrays = named_arrays(x, "x")
@@ -180,6 +186,7 @@ def look(
         rows = np.linspace(0, count - 1, min(count, 5000)).astype(int)
         values = [(s.name, a[rows]) for s, a in zip(report.x, arrays.values(), strict=True) if s.numeric]
         report.values = dict(values[:12])
+        _find_revealing_columns(report, arrays)
     report.advice = advice_for(report, images)
     return report
 
@@ -262,6 +269,19 @@ def _duplicate_rows(arrays: list[np.ndarray], numbers: np.ndarray | None) -> Dup
         contradictions = sum(len(part) for part in groups if len(np.unique(numbers[part])) > 1)
     shown = sorted((part.tolist() for part in groups), key=lambda part: part[0])[:SHOWN]
     return DuplicateRows(int(len(hashes) - len(counts)), shown, contradictions)
+
+
+def _find_revealing_columns(report: DataReport, arrays: dict[str, np.ndarray]) -> None:
+    """Find columns that number the samples, and those that alone tell the label."""
+    columns = {name: array.reshape(-1) for name, array in arrays.items() if array.size == report.samples}
+    if len(columns) > 1:
+        report.ids = [name for name, column in columns.items() if is_row_id(column, name)]
+    if report.classes is None:
+        return
+    for name, column in columns.items():
+        explained = 0 if name in report.ids else rows_explained(column, report.classes.numbers)
+        if explained:
+            report.answers[name] = explained
 
 
 def _comparison_dtype(array: np.ndarray) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.data.frames import is_missing
+
 # Number of values that are processed at a time.
 _BLOCK = 1 << 20
 
@@ -109,7 +111,7 @@ def _objects_to_numbers(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind != "O":
         return array
     try:
-        values = [np.nan if _is_missing(value) else value for value in array.reshape(-1).tolist()]
+        values = [np.nan if is_missing(value) else value for value in array.reshape(-1).tolist()]
         if all(isinstance(value, (bool, int, float, np.number)) for value in values):
             return np.array(values, np.float64).reshape(array.shape)
     except (TypeError, ValueError):
@@ -117,13 +119,9 @@ def _objects_to_numbers(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
-
-
 def _summarize_text(array: np.ndarray, summary: Summary) -> Summary:
     values = array.reshape(-1).tolist()
-    present = [str(value) for value in values if not _is_missing(value)]
+    present = [str(value) for value in values if not is_missing(value)]
     summary.missing = len(values) - len(present)
     summary.distinct = len(set(present))
     summary.examples = list(dict.fromkeys(present[:1000]))[:3]

@@ -10,7 +10,14 @@ import numpy as np
 
 from hornbeam._internal.typing import ArrayLike, Tree
 from hornbeam._internal.validation import check_number
-from hornbeam.data.samples import as_samples, check_same_count, is_table, named_arrays, take_samples
+from hornbeam.data.samples import (
+    as_samples,
+    check_same_count,
+    is_table,
+    named_arrays,
+    take_samples,
+    target_of,
+)
 from hornbeam.data.splits.allocation import allocate
 from hornbeam.distribution.processes import print_once
 from hornbeam.random import global_seed_generator, host_permutation
@@ -67,7 +74,7 @@ def split(
 
     Args:
         x: Samples: arrays, lists or dicts of arrays, frames, lists of numbers or strings.
-        y: Targets of the samples, or None.
+        y: Targets of the samples; the name of their column in `x`; or None.
         validation: Fraction below 1 or number of samples for validation; 0 or None for none.
         test: Fraction below 1 or number of samples for the test set; 0 or None for none.
         groups: One value a sample (a patient, a document, a day). Samples of one group are never separated,
@@ -82,6 +89,7 @@ def split(
 
     Raises:
         ShapeError: If lengths differ.
+        HornbeamTypeError: If `y` names a column of data that have none.
         ValueError: If nothing is left to train on, groups are too few, or stratify=True without classes.
 
     Example:
@@ -91,6 +99,7 @@ def split(
         >>> test[1].tolist()
         [0, 1]
     """
+    x, y = target_of(x, y)
     x, y = as_samples(x, "x"), None if y is None else as_samples(y, "y")
     count = check_same_count(x=x, y=y)
     sizes = split_sizes(count, validation, test)

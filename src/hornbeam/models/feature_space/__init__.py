@@ -18,6 +18,7 @@ from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import Self
+from hornbeam.data.frames import check_present
 from hornbeam.layers import Layer
 from hornbeam.models.feature_space.definitions import Cross, Feature
 from hornbeam.models.feature_space.encoders import TFDConcat, TFDIdentity, needs_adapt, one_hot_encoder
@@ -285,13 +286,15 @@ class FeatureSpace(Layer):
             dataset: Dict of arrays or lists, frame, or iterable (a Dataset) of dicts, rows or batches.
 
         Raises:
-            ValueError: For missing columns and data of other types.
+            ValueError: For missing columns or values, and data of other types.
         """
         names = [name for name, layer in self.preprocessors.items() if needs_adapt(layer)]
         batches: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for table in iterate_tables(dataset):
             for name in names:
-                batches[name].append(as_column(self._column(table, name)))
+                column = as_column(self._column(table, name))
+                check_present(column, name)
+                batches[name].append(column)
         for name in names:
             self.preprocessors[name].adapt(rebatch(batches[name]))
         self._adapted = True
@@ -378,7 +381,7 @@ class FeatureSpace(Layer):
         columns = {
             name: value
             if isinstance(value, Tensor) and value.ndim > 1
-            else cast_column(value, self.features[name])
+            else cast_column(value, name, self.features[name])
             for name, value in values.items()
         }
         merged = self._merge(self._encode(columns))

@@ -9,7 +9,7 @@ import numpy as np
 
 from hornbeam._internal.typing import Tree
 from hornbeam.core.symbolic import STRING, holds_strings
-from hornbeam.data.frames import frame_columns, is_frame
+from hornbeam.data.frames import check_present, frame_columns, is_frame
 from hornbeam.layers.call import is_array
 from hornbeam.models.feature_space.definitions import Feature
 
@@ -55,10 +55,11 @@ def as_column(values: Tree) -> np.ndarray:
     return array.reshape(-1, 1) if array.ndim < 2 else array
 
 
-def cast_column(values: Tree, feature: Feature) -> np.ndarray:
-    """Return a column, with floats in the dtype of the feature."""
+def cast_column(values: Tree, name: str, feature: Feature) -> np.ndarray:
+    """Return a column, with floats in the dtype of the feature. Raises ValueError for missing strings."""
     array = as_column(values)
     if feature.dtype == STRING or holds_strings(array):
+        check_present(array, name)
         return array
     return array.astype(feature.dtype) if feature.dtype.startswith("float") else array
 
