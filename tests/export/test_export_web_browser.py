@@ -84,6 +84,9 @@ def draw(page: Any, strokes: list[list[tuple[float, float]]]) -> None:
 
 def test_a_seven_is_named(browser: Any, address: str) -> None:
     page, _ = opened(browser, address, "light", 1280)
+    heading = page.locator(".inputs h2")
+    assert heading.inner_text() == "Draw here"  # for people; the type is shown on hovering
+    assert "(any, 28, 28" in heading.get_attribute("title")
     draw(ready(page), [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]])
     page.wait_for_function(
         "document.querySelector('.winner strong')?.textContent === 'digit 7'", timeout=WAIT

@@ -8,10 +8,13 @@ import httpx
 import numpy as np
 import pytest
 
+from hornbeam._internal.input_statistics import TRAINING_INPUTS, InputStatistics, to_config
 from hornbeam.layers import TextVectorization
 from hornbeam.serving.errors import RequestError
 from hornbeam.serving.texts import word_numbers
+from hornbeam.serving.uploads import parse
 from hornbeam.web.kinds import input_kind
+from tests.helpers.served_models import digits
 
 
 def png(value: int, size: tuple[int, int] = (28, 28), mode: str = "L") -> bytes:
@@ -31,6 +34,52 @@ def test_an_image_is_resized_and_scaled(client: httpx.Client, size: tuple[int, i
     assert answer["predictions"][0]["label"] == "bright"
     assert answer["predictions"][0]["probability"] == pytest.approx(0.8, abs=1e-3)
     assert len(answer["outputs"]["class"]) == 10
+
+
+def ink(dark_on_white: bool) -> bytes:
+    """A stroke on paper of 100 x 100 pixels."""
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.full((100, 100), 255 if dark_on_white else 0, np.uint8)
+    pixels[30:70, 45:55] = 0 if dark_on_white else 255
+    stream = io.BytesIO()
+    image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_dark_ink_on_white_is_inverted_for_a_net_of_digits(client: httpx.Client) -> None:
+    """As everybody has it, where MNIST is bright on black; the answer says so."""
+    drawn = upload(client, "digits", ink(dark_on_white=False), "image/png").json()
+    photo = upload(client, "digits", ink(dark_on_white=True), "image/png")
+    assert "inverted" not in drawn
+    assert photo.json()["inverted"].startswith("black and white were exchanged: the border of the image")
+    assert photo.json()["predictions"] == drawn["predictions"]
+    assert drawn["predictions"][0]["label"] == "dark"
+    assert "x-hornbeam-warning" not in photo.headers
+
+
+@pytest.mark.parametrize(
+    ("border", "setting", "inverted"),
+    [
+        (0.0, {}, [True, False]),  # the training data were dark, bright, or of both kinds
+        (1.0, {}, [False, True]),
+        (None, {}, [False, False]),
+        (0.0, {"border": None}, [False, False]),
+        (None, {"border": "bright"}, [False, True]),
+        (0.0, {"range": [1, 0]}, [False, True]),  # white is 0
+    ],
+)
+def test_the_polarity_is_that_of_the_training_or_of_the_setting(
+    border: float | None, setting: dict[str, object], inverted: list[bool]
+) -> None:
+    trained = InputStatistics(0.0, 1.0, 0.3, False, border)
+    model = digits()
+    about = {"image": {"kind": "image", **setting}}
+    model.metadata = {TRAINING_INPUTS: to_config({"image": trained}), "preprocessing": about}
+    for dark_on_white, expected in zip([True, False], inverted, strict=True):
+        got = parse(ink(dark_on_white), b"image/png", model)
+        assert got.inverted is expected
+        brightness = 1 - got.inputs["image"] if setting.get("range") else got.inputs["image"]
+        assert (brightness[0, 0, 0] == 1) == (dark_on_white != expected)
 
 
 def test_a_text_becomes_the_numbers_of_its_words(client: httpx.Client) -> None:

@@ -114,6 +114,25 @@ def test_images_are_arranged_as_the_layout_says() -> None:
 
 
 @in_node
+def test_nearly_all_is_not_all() -> None:
+    shown = run_script("values.map(Hornbeam.percent)", values=[1, 0.9997, 0.99999, 0.999, 0.5, 0])
+    assert shown == ["100.0 %", "99.97 %", "99.99 %", "99.9 %", "50.0 %", "0.0 %"]
+
+
+@in_node
+def test_negatives_are_seen_by_their_border_as_the_server_sees_them() -> None:
+    black = np.zeros((28, 28), "float32")
+    black[8:20, 13:15] = 1
+    for border, expected in (("dark", [False, True]), ("bright", [True, False]), (None, [False, False])):
+        for pixels, negative in zip((black, 0.8 - 0.6 * black), expected, strict=True):
+            values = {"pixels": pixels.ravel().tolist(), "kind": {"border": border}}
+            assert (
+                run_script("Hornbeam.isNegative(Float32Array.from(pixels), 28, kind)", **values) is negative
+            )
+    assert run_script("Hornbeam.borderOf(Float32Array.from([0, 0, 0, 0]), 2)") is None
+
+
+@in_node
 def test_results_are_shown_by_what_they_are() -> None:
     assert run_script("[[0.5, 0.5], [1], [0.5, 0.6], [1.5, -0.5]].map(Hornbeam.areProbabilities)") == [
         True, False, False, False,

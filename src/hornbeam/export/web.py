@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import _native, ops, web
+from hornbeam._internal.input_statistics import TRAINING_INPUTS, from_config
 from hornbeam._internal.typing import Tree
 from hornbeam.core.grad import grad
 from hornbeam.core.registry import exported_class
@@ -106,7 +107,9 @@ def export_web(
 
 def _kind(spec: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
     shape = [None if isinstance(size, str) else size for size in spec["shape"]]
-    return input_kind(spec["dtype"], shape, metadata.get("preprocessing", {}).get(spec["name"], {}))
+    trained = from_config(metadata.get(TRAINING_INPUTS))
+    about = metadata.get("preprocessing", {}).get(spec["name"], {})
+    return input_kind(spec["dtype"], shape, about, trained.get(spec["name"]))
 
 
 def _page(title: str, model: bytes, data: bytes | None) -> bytes:

@@ -58,9 +58,9 @@ async def _predict(version: Version, body: bytes, headers: Mapping[bytes, bytes]
 
 async def _upload(version: Version, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
     # Decoding an image takes milliseconds, and Pillow lets other threads run meanwhile.
-    inputs = await asyncio.to_thread(uploads.parse, body, headers.get(b"content-type", b""), version.model)
-    results = await _run(version, DEFAULT_SIGNATURE, inputs)
-    return [*_JSON, *_remarks(version, inputs)], uploads.render(version.model, results)
+    upload = await asyncio.to_thread(uploads.parse, body, headers.get(b"content-type", b""), version.model)
+    results = await _run(version, DEFAULT_SIGNATURE, upload.inputs)
+    return [*_JSON, *_remarks(version, upload.inputs)], uploads.render(version.model, results, upload)
 
 
 async def _run(version: Version, signature: str, inputs: Arrays) -> Arrays:

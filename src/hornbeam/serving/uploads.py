@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 
 from hornbeam._internal.extras import install_command
+from hornbeam._internal.input_statistics import TRAINING_INPUTS, InputStatistics, from_config
 from hornbeam.serving import tensors
 from hornbeam.serving.errors import RequestError
 from hornbeam.serving.models import (
@@ -28,11 +30,16 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 # Largest size of an image for a model that takes any.
 _MAX_SIDE = 1024
 _TOP = 5
+_INVERTED = (
+    "black and white were exchanged: the border of the image differs from those of the training. "
+    '"border": null in the preprocessing of the model\'s file turns this off'
+)
 
 
 def kind_of(model: RunnableModel, spec: TensorSpec) -> dict[str, Any]:
     """Return the kind of an input, and what is known about it."""
-    return input_kind(spec.dtype, spec.shape, input_metadata(model, spec.name))
+    trained = from_config(model.metadata.get(TRAINING_INPUTS))
+    return input_kind(spec.dtype, spec.shape, input_metadata(model, spec.name), trained.get(spec.name))
 
 
 def upload_spec(model: RunnableModel) -> tuple[TensorSpec, dict[str, Any]] | None:
@@ -42,7 +49,15 @@ def upload_spec(model: RunnableModel) -> tuple[TensorSpec, dict[str, Any]] | Non
     return (inputs[0], kind) if kind.get("kind") in ("image", "text") else None
 
 
-def parse(body: bytes, content_type: bytes, model: RunnableModel) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Upload:
+    """Input of a model, and whether it is the negative of the image that came."""
+
+    inputs: dict[str, np.ndarray]
+    inverted: bool = False
+
+
+def parse(body: bytes, content_type: bytes, model: RunnableModel) -> Upload:
     """Convert an uploaded image or text to the model's input."""
     target = upload_spec(model)
     if target is None:
@@ -54,19 +69,22 @@ def parse(body: bytes, content_type: bytes, model: RunnableModel) -> dict[str, n
             raise RequestError(
                 415, f"an image is expected, as image/png for example; Content-Type is {media!r}"
             )
-        return {spec.name: _image(body, spec, kind)[None]}
+        pixels, inverted = _like_training(_pixels(body, kind), kind)
+        return Upload({spec.name: _values(pixels, spec, kind)[None]}, inverted)
     if media != "text/plain":
         raise RequestError(415, f"a text is expected, as text/plain; Content-Type is {media!r}")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the text is not UTF-8: {error}") from None
-    return {spec.name: _text(text, spec, kind)[None]}
+    return Upload({spec.name: _text(text, spec, kind)[None]})
 
 
-def render(model: RunnableModel, results: Mapping[str, np.ndarray]) -> bytes:
-    """Return the outputs of one sample, and the most probable classes."""
+def render(model: RunnableModel, results: Mapping[str, np.ndarray], upload: Upload) -> bytes:
+    """Return the outputs of one sample, the most probable classes, and what was done to the image."""
     answer: dict[str, Any] = {"outputs": {name: tensors.to_json(array[0]) for name, array in results.items()}}
+    if upload.inverted:
+        answer["inverted"] = _INVERTED
     first = next(iter(results.values()))[0]
     names = labels(model)
     if names and len(names) == 2 and first.shape == (1,):  # a sigmoid's score is that of the second class
@@ -92,7 +110,8 @@ def _text(text: str, spec: TensorSpec, kind: Mapping[str, Any]) -> np.ndarray:
     return np.array(word_numbers(text, kind, length), tensors.numpy_dtype(spec.dtype))
 
 
-def _image(data: bytes, spec: TensorSpec, kind: Mapping[str, Any]) -> np.ndarray:
+def _pixels(data: bytes, kind: Mapping[str, Any]) -> np.ndarray:
+    """Return the brightness of the pixels, from 0 to 255, in the size that the model takes."""
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
@@ -109,7 +128,19 @@ def _image(data: bytes, spec: TensorSpec, kind: Mapping[str, Any]) -> np.ndarray
         raise RequestError(415, f"the body is no image of {', '.join(_FORMATS)}, or is incomplete") from None
     width = kind.get("width") or min(image.width, _MAX_SIDE)
     height = kind.get("height") or min(image.height, _MAX_SIDE)
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+
+
+def _like_training(pixels: np.ndarray, kind: Mapping[str, Any]) -> tuple[np.ndarray, bool]:
+    """Return the negative of an image whose border is bright where those of the training are dark."""
+    about, border = InputStatistics.of(pixels[None]), kind.get("border")
+    if about is None or about.border is None or border not in ("dark", "bright"):
+        return pixels, False
+    inverted = (about.border < 0.5) != (border == "dark")
+    return (255 - pixels, True) if inverted else (pixels, False)
+
+
+def _values(pixels: np.ndarray, spec: TensorSpec, kind: Mapping[str, Any]) -> np.ndarray:
     low, high = kind["range"]
     pixels = (low + pixels * ((high - low) / 255)).astype(tensors.numpy_dtype(spec.dtype))
     return _with_layout(pixels, kind.get("layout", "channels_last"))

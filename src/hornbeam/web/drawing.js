@@ -99,6 +99,7 @@ Hornbeam.drawing = (kind, onChange) => {
     const drawn = new Float32Array(side * side);
     for (let i = 0; i < drawn.length; i++) drawn[i] = alpha[4 * i + 3] / 255;
     result = Hornbeam.centered(drawn, side, kind.width);
+    if (Hornbeam.isNegative(result, kind.width, kind)) result = result.map((value) => 1 - value);
     Hornbeam.showPixels(seen, result, kind.width, kind.height, 1);
     if (cursor) {
       Object.assign(context, { lineWidth: 2, strokeStyle: stroke ? "#4c9fd4" : "#8c8c8c" });

@@ -17,6 +17,27 @@ Hornbeam.imageTensor = (pixels, kind, spec, height, width) => {
   return { dtype: spec.dtype, shape, data: Hornbeam.typedArray(spec.dtype, values) };
 };
 
+/** Mean of the outer pixels of a grey image, as a part of its range; null for an image of one color. */
+Hornbeam.borderOf = (pixels, width) => {
+  let low = Infinity, high = -Infinity, sum = 0, count = 0;
+  pixels.forEach((value, i) => {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+    const column = i % width;
+    if (column !== 0 && column !== width - 1 && i >= width && i < pixels.length - width) return;
+    sum += value;
+    count++;
+  });
+  return high > low ? (sum / count - low) / (high - low) : null;
+};
+
+/** Whether the border of an image is bright where those of the training were dark, or dark where they were bright. */
+Hornbeam.isNegative = (pixels, width, kind) => {
+  if (kind.border !== "dark" && kind.border !== "bright") return false;
+  const border = Hornbeam.borderOf(pixels, width);
+  return border !== null && (kind.border === "dark" ? border > 0.8 : border < 0.2);
+};
+
 /** The pixels of an image, a canvas or a video, resized; brightness by the weights of ITU-R 601 if grey. */
 Hornbeam.pixelsOf = (source, width, height, channels) => {
   const canvas = Hornbeam.element("canvas", { width, height });
@@ -41,7 +62,8 @@ Hornbeam.imageInput = (kind, onChange) => {
   const hint = element("p", { class: "quiet" }, "Drop an image here, paste one, or choose a file.");
   const drop = element("div", { class: "drop" }, hint);
   const seen = element("canvas", { "aria-hidden": "true" });
-  const preview = element("div", { class: "seen", hidden: true }, seen, "the model sees");
+  const remark = element("span");
+  const preview = element("div", { class: "seen", hidden: true }, seen, "the model sees", remark);
   const message = element("p", { class: "failure", role: "alert" });
   let pixels = null, width = kind.width, height = kind.height;
 
@@ -49,6 +71,9 @@ Hornbeam.imageInput = (kind, onChange) => {
     width = kind.width || Math.min(sourceWidth, 1024);
     height = kind.height || Math.min(sourceHeight, 1024);
     pixels = Hornbeam.pixelsOf(source, width, height, channels);
+    const isNegative = Hornbeam.isNegative(pixels, width, kind);
+    if (isNegative) pixels = pixels.map((value) => 1 - value);
+    remark.textContent = isNegative ? ", with black and white exchanged, as in the training" : "";
     Hornbeam.showPixels(seen, pixels, width, height, channels);
     preview.hidden = false;
     message.textContent = "";

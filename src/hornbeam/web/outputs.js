@@ -21,7 +21,11 @@ Hornbeam.shortNumber = (value) => {
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(3) : String(Number(value.toPrecision(4)));
 };
 
-Hornbeam.percent = (value) => `${(100 * value).toFixed(1)} %`;
+/** A proportion in percent; what is nearly all is rounded down, as only all is 100 %. */
+Hornbeam.percent = (value) => {
+  const percent = 100 * value;
+  return percent > 99.9 && percent < 100 ? `${(Math.floor(100 * percent) / 100).toFixed(2)} %` : `${percent.toFixed(1)} %`;
+};
 
 /** Show one output of one sample. */
 Hornbeam.showOutput = (tensor, labels) => {

@@ -85,13 +85,21 @@ Hornbeam.mount = (element, signature, metadata, predict) => {
   for (const spec of signature.inputs) {
     const widget = widgets[spec.name] = Hornbeam.inputWidget(spec, metadata.inputs?.[spec.name] || {}, run);
     cards.push(make("section", { class: "card" },
-      make("h2", {}, spec.name, make("code", {}, Hornbeam.typeText(spec))), widget.element));
+      Hornbeam.inputHeading(spec, metadata.inputs?.[spec.name] || {}, signature.inputs.length === 1), widget.element));
   }
   element.replaceChildren(make("div", { class: "try" },
     make("div", { class: "inputs" }, ...cards),
     make("div", { class: "outputs" }, make("section", { class: "card" }, results, failure, time))));
   run();
   return { inputs: widgets, run };
+};
+
+/** What to give: in plain words if it is an image or a text and the only input; its type is shown on hovering. */
+Hornbeam.inputHeading = (spec, kind, isOnly) => {
+  const type = Hornbeam.typeText(spec);
+  const words = { image: kind.height === 28 ? "Draw here" : "An image", text: "A text" }[kind.kind];
+  if (isOnly && words) return Hornbeam.element("h2", { title: `${spec.name}: ${type}` }, words);
+  return Hornbeam.element("h2", {}, spec.name, Hornbeam.element("code", {}, type));
 };
 
 /** What to do while an input is empty. */
