@@ -9,15 +9,19 @@ import numpy as np
 from hornbeam._internal.row_hash import HashSketch, count_matches, evenly_spaced, fingerprint, hash_rows
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
+from hornbeam.data import Dataset
 from hornbeam.data.inspection.leakage import adapted_layers
+from hornbeam.data.pipeline.memory import stage_of
 from hornbeam.data.samples import as_samples, named_arrays
 from hornbeam.data.splits.sealed import Sealed, check_not_sealed, find_sealed
+from hornbeam.data.splits.split import class_ids
 from hornbeam.distribution.processes import print_once
-from hornbeam.errors import LeakWarning, TestSetWarning
+from hornbeam.errors import LeakWarning, LikelyMistakeWarning, TestSetWarning
 from hornbeam.layers.network import Network
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.packing import Batch
 from hornbeam.training.sources import Data, is_stream
+from hornbeam.training.sparse_rows import SparseRows
 
 
 class ValidationFingerprints:
@@ -86,6 +90,68 @@ def warn_of_shared_samples(train: Batch, held_out: Batch) -> None:
             "measure what was memorized, not what will be right on new samples. Hold samples out with "
             "validation_split=0.1 or data.split; data.find_leaks names the ones in common",
             LeakWarning,
+        )
+
+
+def warn_of_neighboring_copies(data: Batch) -> None:
+    """Warn before a random split if samples are copies of their neighbors, nearly: frames, windows, copies.
+
+    That is so if six of ten samples, out of 64, are less than half as far from the nearer neighbor as from
+    the nearer of two random samples, of the same class where there are classes (which may come in order).
+    """
+    if len(data.x_leaves) != 1 or len(data) < 4 * _ENOUGH:
+        return
+    x = data.x_leaves[0]
+    # Of one column, such as a grid of points for a curve, neighbors say nothing.
+    if x.dtype.kind not in "iuf" or x.ndim < 2 or x[0].size < 2 or isinstance(x, SparseRows):
+        return
+    generator = np.random.default_rng(0)
+    rows = 1 + evenly_spaced(len(x) - 2, _ENOUGH)
+    others = generator.integers(0, len(x), (2, len(rows)))
+    classes = class_ids(data.y_leaves[0]) if len(data.y_leaves) == 1 else None
+    if classes is not None:
+        alike = [np.flatnonzero(classes == classes[row]) for row in rows]
+        others = np.array([generator.choice(same, 2) for same in alike]).T
+    near = np.minimum(_distances(x, rows, rows - 1), _distances(x, rows, rows + 1))
+    far = np.minimum(_distances(x, rows, others[0]), _distances(x, rows, others[1]))
+    if (near < far / 2).mean() > 0.6:
+        warn_user(
+            "validation_split draws samples at random, but neighbors in these data are nearly equal (copies, "
+            "frames of a video, overlapping windows?): samples like the held-out ones are trained on. Keep "
+            "them together: validation_split_mode='tail', or data.split(x, y, groups=...)",
+            LeakWarning,
+        )
+
+
+def _distances(x: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    differences = x[rows].astype(np.float64) - x[others].astype(np.float64)
+    return np.square(differences).reshape(len(rows), -1).sum(1) ** 0.5
+
+
+def warn_of_reshuffled_parts(x: Tree, validation: Tree) -> None:
+    """Warn if training and validation data are parts of a dataset that has a new order in every pass."""
+    if not isinstance(x, Dataset) or not isinstance(validation, Dataset):
+        return
+    train, held_out = stage_of(x), stage_of(validation)
+    shared = set(map(id, train.shuffles())) & {id(s) for s in held_out.shuffles() if s.reshuffles}
+    names = (*train.pipeline_names(), *held_out.pipeline_names())
+    if shared and any(name.startswith(("take", "skip", "shard")) for name in names):
+        warn_user(
+            "training and validation data are parts (take, skip) of one dataset with a new order in every "
+            "pass: samples of one epoch's validation are trained on in the next. Write "
+            "shuffle(..., reshuffle_each_iteration=False) before take() and skip()",
+            LeakWarning,
+        )
+
+
+def warn_of_unknown_order(dataset: Dataset, batch: Batch) -> None:
+    """Warn if predictions come in an order that no other pass over the labels has."""
+    if batch.y is not None and any(stage.reshuffles for stage in stage_of(dataset).shuffles()):
+        warn_user(
+            "predict() got a dataset with a new order in every pass: labels that another pass reads do not "
+            "belong to these predictions. Leave shuffle() out, or take both from one pass: "
+            "for x, y in dataset: model.predict_on_batch(x)",
+            LikelyMistakeWarning,
         )
 
 

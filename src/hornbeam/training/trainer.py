@@ -12,6 +12,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal import warning_policy
 from hornbeam._internal.kernel import in_kernel
+from hornbeam.data import Dataset
 from hornbeam.distribution.processes import print_once
 from hornbeam.engines import current_engine
 from hornbeam.layers.tracking import Tracked
@@ -30,7 +31,10 @@ from hornbeam.training.data_leakage import (
     TrainingRowHashes,
     count_evaluation,
     unsealed,
+    warn_of_neighboring_copies,
+    warn_of_reshuffled_parts,
     warn_of_shared_samples,
+    warn_of_unknown_order,
 )
 from hornbeam.training.fit_facts import FitFacts
 from hornbeam.training.fit_settings import FitSettings
@@ -185,8 +189,11 @@ class Trainer(TrainingState):
             self.validation_fingerprints.add(validation)
             if isinstance(data, ArrayData) and isinstance(validation, ArrayData) and validation.uses_all_rows:
                 warn_of_shared_samples(data.table, validation.table)
+            warn_of_reshuffled_parts(x, validation_data)
         elif settings.validation_split:
             mode = settings.validation_split_mode
+            if mode == "auto":
+                warn_of_neighboring_copies(data.known)
             data, validation, sentence = split(data, settings.validation_split, mode, validation_size)
         execution = self.steps_per_execution
         settings.steps = check_arguments.limit_steps("steps_per_epoch", settings.steps, data, execution)
@@ -222,7 +229,9 @@ class Trainer(TrainingState):
         plan = plan_memory(self.model, data, settings.steps, settings.debug_nans)
         if callbacks.history is not None:
             callbacks.history.schedule, callbacks.history.memory_plan = schedule, plan
-        if settings.verbose == 1:
+        if settings.verbose == 2:
+            _print_sentences(sentence)
+        elif settings.verbose == 1:
             planned = plan.sentence() if plan is not None else ""
             _print_sentences(schedule.sentence(), sentence, planned, self._earlier_updates(settings))
         return TrainingRun(self, data, validation, callbacks, settings)
@@ -359,6 +368,8 @@ class Trainer(TrainingState):
             x, None, None, batch_size, "predict", run_host_layers=host_part(self.model), steps=steps
         )
         steps = check_arguments.limit_steps("steps", steps, data, self.steps_per_execution)
+        if isinstance(x, Dataset):
+            warn_of_unknown_order(x, data.known)
         count = steps if steps is not None else data.steps
         callbacks = self._callback_list(callbacks, verbose, verbose != 0 and count != 1, data, steps)
         callbacks.on_predict_begin()

@@ -178,7 +178,7 @@ class ImageBatches(Stage):
     ) -> None:
         super().__init__()
         self.paths, self.labels, self.sizes = files.paths, files.labels, files.sizes
-        self.config, self.batch_size, self.shuffle, self.seed = config, batch_size, shuffle, seed
+        self.config, self.batch_size, self.reshuffles, self.seed = config, batch_size, shuffle, seed
         self.workers = (os.cpu_count() or 1) if workers is None else workers
         self.unreadable = unreadable
         self.passes = 0
@@ -243,7 +243,7 @@ class ImageBatches(Stage):
 
     def _batch_rows(self, number: int) -> Iterator[np.ndarray]:
         """Return the rows of each batch of a pass. Batches of several sizes are mixed."""
-        shuffled, size = self.shuffle and not is_peeking.get(), self.batch_size or 1
+        shuffled, size = self.reshuffles and not is_peeking.get(), self.batch_size or 1
         batches: list[np.ndarray] = []
         for index, rows in enumerate(self.buckets):
             if shuffled:

@@ -34,10 +34,11 @@ class ArrayRows(NamedTuple):
 
 
 class Reordered(Protocol):
-    """A stage whose order depends on a seed and on the number of passes before."""
+    """A stage whose order depends on a seed and, if it `reshuffles`, on the number of passes before."""
 
     seed: int
     passes: int
+    reshuffles: bool
 
 
 class Sharded(Protocol):
@@ -101,7 +102,7 @@ class Stage:
         return None, None
 
     def shuffles(self) -> Iterator[Reordered]:
-        """Yield the stages up to this one that have a new order in every pass."""
+        """Yield the stages up to this one that have an order of their own, most a new one in every pass."""
         for stage in self.inputs:
             yield from stage.shuffles()
 

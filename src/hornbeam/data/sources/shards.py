@@ -90,7 +90,7 @@ class ShardSource(Stage):
                 f"{name} has {len(shards)} shards for {part[1]} processes, each of which reads other shards: "
                 "write more and smaller ones, or let every process read all (auto_shard_dataset=True)"
             )
-        self.shuffled, self.seed, self.passes = seed is not None, seed or 0, 0
+        self.reshuffles, self.seed, self.passes = seed is not None, seed or 0, 0
         self.lengths = [shard.length for shard in shards]
         self._count = self._equal_count()
 
@@ -104,7 +104,7 @@ class ShardSource(Stage):
         return self._count
 
     def shuffles(self) -> Iterator[Reordered]:
-        if self.shuffled:
+        if self.reshuffles:
             yield self
 
     def shard_sources(self) -> Iterator[Sharded]:
@@ -152,7 +152,7 @@ class ShardSource(Stage):
 
     def _order(self) -> list[int]:
         own = range(self.part[0], len(self.shards), self.part[1])
-        if not self.shuffled or is_peeking.get():
+        if not self.reshuffles or is_peeking.get():
             return list(own)
         self.passes += 1
         return [own[index] for index in host_permutation(self.seed, len(own), self.passes - 1).tolist()]
