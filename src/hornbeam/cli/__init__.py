@@ -54,7 +54,7 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     groups, width = commands_by_purpose(), shutil.get_terminal_size().columns - 2
     parser = Parser(
         prog=program(),
-        usage=f"{program()} [-h] [--version] COMMAND ...",
+        usage=folded(f"{program()} [-h] [--version] COMMAND ...", width - len("usage: "), "  "),
         description=_overview(groups, width),
         epilog=folded(
             f"`{program()} COMMAND --help` describes a command. To begin with: `{program()} mnist`.", width
