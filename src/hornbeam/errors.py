@@ -125,7 +125,7 @@ class DownloadError(OSError):
 
 
 class CorruptFileError(ValueError):
-    """Mismatch of a file and its checksum."""
+    """A file that differs from its checksum, or cannot be read as what it should be."""
 
 
 class UnsafeArchiveError(ValueError):

@@ -6,6 +6,7 @@ import collections
 import threading
 import time
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import ops
 from hornbeam.data import AUTOTUNE, Dataset, Strings, TensorSpec
+from hornbeam.errors import CorruptFileError
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 
 
@@ -359,6 +361,43 @@ def test_a_cache_is_filled_by_a_whole_pass(in_file: bool, tmp_path: Path) -> Non
         again = Dataset.from_generator(counted).cache(str(tmp_path / "kept"))
         assert [x["n"] for x in again.as_numpy_iterator()] == [0, 1, 2, 3]
         assert numbers == [0, 0, 1, 2, 3]
+
+
+def rewritten(path: Path, name: str, content: bytes) -> None:
+    """Replace an entry of a cache, with a right checksum."""
+    with zipfile.ZipFile(path) as file:
+        entries = {entry: file.read(entry) for entry in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for entry, old in entries.items():
+            file.writestr(entry, content if entry == name else old)
+
+
+HUGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (800000000000,), }"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("index.json", b"[" * 100_000),
+        ("index.json", b"{}"),
+        ("index.json", b'{"count": 9, "form": ["float64"]}'),
+        ("0/0", b""),
+        ("0/0", b"\x93NUMPY\x01\x00" + len(HUGE).to_bytes(2, "little") + HUGE),
+        ("none", b""),
+    ],
+)
+def test_a_damaged_cache_says_what_to_do(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / "kept.npz"
+    dataset = Dataset.from_tensor_slices((np.arange(4.0),)).cache(str(path))
+    list(dataset)
+    if name == "none":
+        path.write_bytes(path.read_bytes()[:-9])
+    else:
+        rewritten(path, name, content)
+    with pytest.raises(CorruptFileError, match=r"kept\.npz' cannot be read: .*Delete it: the next pass"):
+        list(dataset)
+    path.unlink()
+    assert len(list(dataset)) == 4
 
 
 # -- threads and memory ------------------------------------------------------------------------------------
