@@ -5,9 +5,11 @@ Pickles are never run: `.npz` files must have none, and those inside PyTorch's f
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -56,7 +58,7 @@ def write_arrays(weights: Weights, file: BinaryIO, ending: str, names: Names | N
     if ending == ".npz":
         np.savez(file, **{n: to_storable(a) for n, a in arrays.items()})  # type: ignore[arg-type]
     else:
-        file.write(_safetensors().numpy.save(arrays, {"format": "hornbeam"}))
+        _write_safetensors(arrays, file)
 
 
 def load_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -224,29 +226,53 @@ def _read_pytorch(file: BinaryIO) -> dict[str, np.ndarray]:
     return read_pytorch(file)
 
 
+# Names of dtypes in safetensors files.
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
+    "BOOL": "bool",
+}  # fmt: skip
+
+
+def _write_safetensors(arrays: Mapping[str, np.ndarray], file: BinaryIO) -> None:
+    """Write arrays one by one: the library, which builds the file in memory, hangs if that runs short."""
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # each where its dtype needs it
+    kinds = {dtype: kind for kind, dtype in _DTYPES.items()}
+    table: dict[str, Any] = {}
+    begin = crc = 0
+    for name in names:
+        array = arrays[name]
+        offsets = [begin, begin := begin + array.nbytes]
+        table[name] = {"dtype": kinds[array.dtype.name], "shape": array.shape, "data_offsets": offsets}
+        crc = zlib.crc32(array.reshape(-1).view("uint8"), crc)
+    about = {"format": "hornbeam", "crc32": f"{crc:08x}"}
+    header = json.dumps({"__metadata__": about, **table}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    file.write(len(header).to_bytes(8, "little") + header)
+    for name in names:
+        file.write(arrays[name].reshape(-1).view("uint8"))
+
+
 def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
     from hornbeam.ir.types import numpy_dtype
 
-    dtypes = {
-        "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64",
-        "I32": "int32", "I16": "int16", "I8": "int8", "U64": "uint64", "U32": "uint32", "U16": "uint16",
-        "U8": "uint8", "BOOL": "bool",
-    }  # fmt: skip
     data = file.read()
     most = 10 * current_budget().members
     if data.count(b'"data_offsets"') > most:
         raise ModelFileError(f"the file has more than {most:,} arrays. {how_to_raise('members')}")
     entries = _safetensors().deserialize(data)
     # Of two arrays with one name the library returns the last, other readers may return the first.
-    length = int.from_bytes(data[:8], "little")
-    if length > 2 * current_budget().short_text:
-        raise ModelFileError(f"the header has {length:,} bytes, which is too long. {how_to_raise('text')}")
-    parse_json(data[8 : 8 + length], "the header")
+    start = _body(data)
+    if start > 2 * current_budget().short_text:
+        raise ModelFileError(f"the header has {start:,} bytes, which is too long. {how_to_raise('text')}")
+    crc = stored_checksum(data[:start])
+    if crc is not None and crc != f"{zlib.crc32(memoryview(data)[start:]):08x}":
+        raise ModelFileError("the file is damaged: its checksum is wrong")
     budget, arrays = SizeBudget(len(data)), {}
     for name, entry in entries:
-        if entry["dtype"] not in dtypes:
+        if entry["dtype"] not in _DTYPES:
             raise ModelFileError(f"{name!r} has dtype {entry['dtype']}, which is not supported")
-        dtype = numpy_dtype(dtypes[entry["dtype"]])
+        dtype = numpy_dtype(_DTYPES[entry["dtype"]])
         budget.take(name, math.prod(entry["shape"]), len(entry["data"]))
         arrays[name] = np.frombuffer(bytes(entry["data"]), dtype).reshape(entry["shape"])
     return arrays
@@ -256,6 +282,18 @@ def _source(path: str, names: Names | None) -> tuple[str, Callable[[np.ndarray],
     """Return the name of a weight in the file, and the function from the array to its value, if any."""
     source = path if names is None else names(path) if callable(names) else names.get(path, path)
     return (source, None) if isinstance(source, str) else source
+
+
+def stored_checksum(header: bytes) -> object:
+    """Return the checksum in the header of a safetensors file, None if it has none, as files of others."""
+    parsed: Any = parse_json(header[8:], "the header")
+    about = parsed.get("__metadata__") if isinstance(parsed, dict) else None
+    return about.get("crc32") if isinstance(about, dict) else None
+
+
+def _body(data: bytes) -> int:
+    """Return where the arrays of a safetensors file begin."""
+    return 8 + int.from_bytes(data[:8], "little")
 
 
 def _safetensors() -> Any:

@@ -48,7 +48,7 @@ def write_checkpoint(path: str | os.PathLike[str], groups: Iterable[H5Group], st
         f"{group.path}/{key}": _checksum(value) for group in groups for key, value in group.values.items()
     }
     text = json.dumps({"version": VERSION, "sums": sums, "state": packed}).encode()
-    with replace_file(path) as file, create_hdf5(file) as store:
+    with replace_file(path) as file, create_hdf5(file, checksum=False) as store:
         write_groups(groups, store)
         store[_GROUP]["state"] = np.frombuffer(text, np.uint8)
         store[_GROUP]["sha256"] = np.frombuffer(hashlib.sha256(text).digest(), np.uint8)

@@ -14,7 +14,7 @@ from hornbeam._internal.naming import nearest
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.building import parse_config
 from hornbeam.saving.files import SizeBudget, parse_json, replace_file, to_storable
-from hornbeam.saving.hdf5 import checked_dataset, checked_object, create_hdf5, values_of
+from hornbeam.saving.hdf5 import check_sum, checked_dataset, checked_object, create_hdf5, values_of
 from hornbeam.saving.hdf5_attributes import texts
 from hornbeam.saving.members import read_archive
 from hornbeam.saving.model_parts import saved_parts
@@ -62,6 +62,7 @@ class KerasFileEditor:
         self.object_metadata: dict[str, dict[str, Any]] = {}
         with source:
             try:
+                check_sum(source)
                 self._raw = source.read()
                 self._budget = SizeBudget(len(self._raw))
                 with h5py.File(io.BytesIO(self._raw), "r") as store:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import h5py
@@ -27,6 +29,13 @@ _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FL
 _CHUNK_SLACK = 1 << 20
 
 
+# What follows the HDF5 file: this, and the CRC-32 of all before it. HDF5 passes over it, and cuts it off when
+# it changes the file.
+_MARK = b"hornbeam crc32 "
+_MARK_BYTES = len(_MARK) + 8
+_BLOCK = 1 << 20
+
+
 class H5Group(NamedTuple):
     """The values of one part of a model: its path in a file, its name, and arrays by name."""
 
@@ -36,16 +45,52 @@ class H5Group(NamedTuple):
 
 
 @contextmanager
-def create_hdf5(file: BinaryIO) -> Iterator[h5py.File]:
+def create_hdf5(file: BinaryIO, checksum: bool = True) -> Iterator[h5py.File]:
     """Create an HDF5 file, which is written to an open binary file when the block ends.
 
     It is built in memory: HDF5 can neither continue nor close a file after the disk is full.
+
+    Args:
+        file: Open binary file.
+        checksum: Whether its checksum follows it; `check_sum` compares that.
     """
     image = file if isinstance(file, io.BytesIO) else io.BytesIO()
-    with h5py.File(image, "w") as store:
+    store = h5py.File(image, "w")
+    try:
         yield store
+    except BaseException:
+        with suppress(Exception):  # short of memory, the image is closed, and the error would hide the first
+            store.close()
+        raise
+    store.close()
+    if checksum:
+        image.seek(0, os.SEEK_END)
+        image.write(_MARK + b"%08x" % zlib.crc32(image.getbuffer()))
     if image is not file:
         file.write(image.getbuffer())
+
+
+def check_sum(file: BinaryIO) -> bool:
+    """Compare the checksum of a file of `create_hdf5`. Returns False if it has none, as files of others.
+
+    Raises:
+        ModelFileError: If the file is damaged.
+    """
+    content = file.seek(0, os.SEEK_END) - _MARK_BYTES
+    file.seek(max(content, 0))
+    mark = file.read()
+    file.seek(40)  # of the end of the HDF5 file in its header
+    end = int.from_bytes(file.read(8), "little")
+    file.seek(0)
+    if not mark.startswith(_MARK) and end != content:
+        return False
+    crc, left = 0, content
+    while left > 0 and (block := file.read(min(left, _BLOCK))):
+        crc, left = zlib.crc32(block, crc), left - len(block)
+    file.seek(0)
+    if mark != _MARK + b"%08x" % crc:
+        raise ModelFileError("the file is damaged: its checksum is wrong")
+    return True
 
 
 @contextmanager
@@ -62,6 +107,9 @@ def open_hdf5(file: BinaryIO) -> Iterator[h5py.File]:
 @contextmanager
 def open_shards(files: Sequence[BinaryIO]) -> Iterator[list[h5py.File]]:
     """Open several HDF5 files, as `open_hdf5` does."""
+    for file in files:
+        if not isinstance(file, io.BytesIO):  # what is in memory was compared when it was read
+            check_sum(file)
     try:
         with ExitStack() as stack:
             yield [stack.enter_context(h5py.File(file, "r")) for file in files]

@@ -6,6 +6,7 @@ import io
 import mmap
 import os
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +19,12 @@ from hornbeam._internal.terminal import columns, folded
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
 from hornbeam.runtime import FrozenModel
-from hornbeam.saving.arrays import ENDINGS, PYTORCH, arrays_in
+from hornbeam.saving.arrays import ENDINGS, PYTORCH, arrays_in, stored_checksum
 from hornbeam.saving.building import parse_config
 from hornbeam.saving.checkpoint import training_summary, verify_checkpoint
 from hornbeam.saving.files import parse_json
-from hornbeam.saving.formats import WRITER, check_exists, contents_of, path_text
-from hornbeam.saving.hdf5 import checked_dataset, open_hdf5, stored_arrays, values_of
+from hornbeam.saving.formats import HDF5, WEIGHTS, WRITER, check_exists, contents_of, path_text
+from hornbeam.saving.hdf5 import check_sum, checked_dataset, open_hdf5, stored_arrays, values_of
 from hornbeam.saving.legacy.keras2_config import modern_config
 from hornbeam.saving.legacy.load import read_text
 from hornbeam.saving.members import Members, read_archive, read_folder
@@ -208,8 +209,8 @@ def _inspect_frozen(inspection: Inspection) -> None:
 def verify_model(path: str | os.PathLike[str]) -> list[str]:
     """List the problems of a file, a sentence for each.
 
-    Archives have checksums of their members, checkpoints of every value, frozen models of all their data; of
-    other files the arrays are read.
+    Archives have checksums of their members, checkpoints of every value, other files that Hornbeam wrote of
+    all their data; of files without (see `has_checksum`) the arrays are read.
 
     Args:
         path: Path of the file.
@@ -224,6 +225,21 @@ def verify_model(path: str | os.PathLike[str]) -> list[str]:
     if inspection.kind == "checkpoint":
         return verify_checkpoint(path)
     return [f"{array.name}: {note}" for array, note in _unreadable(inspection)] + inspection.refused
+
+
+def has_checksum(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file that can be read has checksums; else values may be damaged and readable."""
+    name = os.path.join(path, WEIGHTS) if os.path.isdir(path) else os.fspath(path)
+    with open(name, "rb") as file:
+        if name.endswith(HDF5):
+            if check_sum(file):
+                return True
+            with open_hdf5(file) as store:
+                return training_summary(store) is not None
+        if name.endswith(".safetensors"):
+            head = file.read(8)
+            return stored_checksum(head + file.read(int.from_bytes(head, "little"))) is not None
+        return name.endswith(".hornbeam") or zipfile.is_zipfile(file)
 
 
 def _unreadable(inspection: Inspection) -> Iterator[tuple[ArrayInfo, str]]:

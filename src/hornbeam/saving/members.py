@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zipfile
@@ -14,6 +15,7 @@ from hornbeam.layers.preprocessing.host import STRAY_BYTES
 from hornbeam.saving.files import how_to_raise, max_text_bytes
 from hornbeam.saving.folders import read_folder_files
 from hornbeam.saving.formats import ASSETS, CONFIG, METADATA, WEIGHTS
+from hornbeam.saving.hdf5 import check_sum
 from hornbeam.saving.zip_files import open_zip, unpacked
 
 
@@ -46,6 +48,7 @@ def read_folder(path: str) -> Members:
     """Read the same members from a folder, whose files are no links."""
     files = read_folder_files(path)
     check_config(files[CONFIG], len(files[CONFIG]))
+    check_sum(io.BytesIO(files[WEIGHTS]))
     texts = {name: data.decode("utf-8", STRAY_BYTES) for name, data in files.items() if "/" in name}
     assets = {name[len(ASSETS) :]: text for name, text in texts.items()}
     return Members(files[CONFIG], files[WEIGHTS], files.get(METADATA, b""), assets)

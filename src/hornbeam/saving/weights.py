@@ -24,6 +24,7 @@ from hornbeam.saving.formats import HDF5, check_exists, path_text
 from hornbeam.saving.hdf5 import (
     H5Group,
     Store,
+    check_sum,
     checked_dataset,
     create_hdf5,
     holds_numbers,
@@ -81,7 +82,6 @@ def save_weights(
         ValueError: For another suffix, a model without weights, layers to skip in a legacy file, or a weight
             that is larger than `max_shard_size`.
         FileExistsError: If the file exists and `overwrite` is False.
-        ImportError: If safetensors is needed and not installed.
 
     Example:
         >>> hornbeam.saving.save_weights(model, "model.weights.h5")  # doctest: +SKIP
@@ -169,6 +169,7 @@ def load_weights(
     ending, skip = Path(path).suffix, _checked_skip(path, objects_to_skip)
     if legacy:
         with open(path, "rb") as file:
+            check_sum(file)
             read_legacy_weights(model, file, skip_mismatch=skip_mismatch, by_name=by_name)
         return
     if ending in (*ENDINGS, *PYTORCH):

@@ -12,7 +12,7 @@ from hornbeam._internal.limits import current_budget
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.building import build_model, check_built, check_names, parse_config
 from hornbeam.saving.files import how_to_raise
-from hornbeam.saving.hdf5 import layer_arrays, open_hdf5
+from hornbeam.saving.hdf5 import check_sum, layer_arrays, open_hdf5
 from hornbeam.saving.hdf5_attributes import Raw, texts
 from hornbeam.saving.legacy.h5 import read_legacy_weights
 from hornbeam.saving.legacy.keras2_config import modern_config
@@ -27,6 +27,7 @@ def load_legacy(
 ) -> Any:
     """Load a model from one HDF5 file, in the format of Keras 1 and 2."""
     with open(path, "rb") as file:
+        check_sum(file)
         data = file.read()
     if weights_only:
         return layer_arrays(data)
