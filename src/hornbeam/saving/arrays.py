@@ -244,13 +244,13 @@ def _write_safetensors(arrays: Mapping[str, np.ndarray], file: BinaryIO) -> None
         array = arrays[name]
         offsets = [begin, begin := begin + array.nbytes]
         table[name] = {"dtype": kinds[array.dtype.name], "shape": array.shape, "data_offsets": offsets}
-        crc = zlib.crc32(array.reshape(-1).view("uint8"), crc)
+        crc = zlib.crc32(array.reshape(-1).view("uint8").data, crc)
     about = {"format": "hornbeam", "crc32": f"{crc:08x}"}
     header = json.dumps({"__metadata__": about, **table}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     file.write(len(header).to_bytes(8, "little") + header)
     for name in names:
-        file.write(arrays[name].reshape(-1).view("uint8"))
+        file.write(arrays[name].reshape(-1).view("uint8").data)
 
 
 def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
