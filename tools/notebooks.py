@@ -24,7 +24,7 @@ _BLOCK = re.compile(
     re.M | re.S,
 )
 _CODE = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
-_HEADER = re.compile(r"\A(?P<title># .+\n)\n(?P<header>As a \[notebook\].*?)\n\n", re.S)
+_HEADER = re.compile(r"\A(?P<title># .+\n)\n(?P<header>About \d+ minutes\. .*?)\n\n", re.S)
 _FIGURE = re.compile(r"!\[([^]]*)\]\([^)]+\)")
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
@@ -46,10 +46,22 @@ def notebook_path(page: Path) -> Path:
 
 
 def header(page: Path) -> str:
-    """Return the links below the title of a page: to its notebook, and to the same in Colab."""
+    """Return the line below the title of a page: its time, and how to get its notebook."""
     notebook = notebook_path(page).relative_to(ROOT).as_posix()
     colab = repository().replace("https://github.com/", "https://colab.research.google.com/github/")
-    return f"As a [notebook](../../{notebook}), in [Colab]({colab}/blob/main/{notebook})."
+    return (
+        f"About {minutes(page)} minutes. As a notebook: `hornbeam course`, or in "
+        f"[Colab]({colab}/blob/main/{notebook})."
+    )
+
+
+def minutes(page: Path) -> int:
+    """Return the minutes for a page, to five: 100 words or 10 lines of code a minute, 5 for an exercise."""
+    text = page.read_text(encoding="utf-8")
+    code = sum(len(block.splitlines()) for block in _CODE.findall(text))
+    words = len(re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S).split())
+    exercises = len(re.findall(r"<summary>(?:Solution|Answer)</summary>", text))
+    return max(5 * round((words / 100 + code / 10 + 5 * exercises) / 5), 5)
 
 
 def requirements(page: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import hornbeam as hb
+from hornbeam.cli.course import check
 from tools import notebooks, pages
 
 COURSE = notebooks.COURSE
@@ -22,7 +23,8 @@ COLUMNS = 80
 _BLOCK = re.compile(r"^```(?:python|py)\n(.*?)^```$", re.M | re.S)
 _ANY_BLOCK = re.compile(r"^```.*?^```$", re.M | re.S)
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
-# Of sixteen notebooks these are run by every test run; all of them by the slow one.
+EXERCISES = json.loads((notebooks.FOLDER / "exercises.json").read_text(encoding="utf-8"))
+# Of eighteen notebooks these are run by every test run; all of them by the slow one.
 SAMPLE = {"02_loss_and_gradient", "15_give_it_away"}
 
 
@@ -186,6 +188,19 @@ def test_the_first_page_and_the_index_say_what_to_install() -> None:
         assert "pip install matplotlib" in " ".join(text.split())
 
 
+def test_the_index_has_the_minutes_of_the_pages_and_the_hours_of_the_paths() -> None:
+    minutes = {page.name: notebooks.minutes(page) for page in PAGES}
+    rows = re.findall(r"^\| \d+ \| \[[^|]+\]\((\w+\.md)\) \| (\d+) \| ", INDEX, re.M)
+    assert {name: int(number) for name, number in rows} == minutes
+    (paths,) = re.findall(r"^## Three paths\n(.*?)\n\n[A-Z]", INDEX, re.M | re.S)
+    rows = re.findall(r"^\| \w+ \w+ \| .+? \| (\[.+?) \| (\d+) \|$", paths, re.M)
+    assert len(rows) == 3
+    for links, hours in rows:
+        names = re.findall(r"\((\w+\.md)\)", links)
+        assert round(sum(minutes[name] for name in names) / 60) == int(hours)
+    assert sum(minutes.values()) > 60 * 5
+
+
 # -- exercises ---------------------------------------------------------------------------------------------
 
 
@@ -203,6 +218,35 @@ def test_every_exercise_has_a_solution(page: Path) -> None:
     for solution in solutions:
         assert solution.startswith("```py")
         assert _ANY_BLOCK.sub("", solution).strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=stem)
+def test_every_page_has_a_question_that_checks_its_answer(
+    page: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page shows what the right answer prints; a wrong one gets a hint without the answer."""
+    number = f"{int(page.name[:2])}.1"
+    assert f'check("{number}", ...)' in text_of(page)
+    answer = EXERCISES[number]["answer"]
+    assert f'check("{number}", {json.dumps(answer)})' in text_of(page)
+    check(number, answer)
+    right = capsys.readouterr().out
+    assert " ".join(right.split()) in " ".join(text_of(page).split())
+    assert right.startswith("right: ")
+    for wrong in (-1, "something else", None, float("nan"), [1, 2]):
+        check(number, wrong)
+        assert capsys.readouterr().out == f"not yet. A hint: {EXERCISES[number]['hint']}\n"
+
+
+def test_answers_are_numbers_of_any_kind_or_words(capsys: pytest.CaptureFixture[str]) -> None:
+    for answer in (5628, 5628.0, "5628", hb.ops.convert_to_tensor(5628)):
+        check("3.1", answer)
+    check("9.1", " No ")
+    assert capsys.readouterr().out.count("right: ") == 5
+    check("9.1", ...)
+    assert capsys.readouterr().out == "no answer yet: put it in place of the three dots\n"
+    with pytest.raises(ValueError, match=r"no exercise '99\.1', only 1\.1, "):
+        check("99.1", 1)
 
 
 # -- words and questions -----------------------------------------------------------------------------------

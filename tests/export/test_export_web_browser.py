@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,33 @@ def test_a_seven_is_named(browser: Any, address: str) -> None:
     page.wait_for_function(
         "document.querySelector('.winner strong')?.textContent === 'digit 7'", timeout=WAIT
     )
+    page.context.close()
+
+
+def test_drawings_are_collected_into_a_file(browser: Any, address: str) -> None:
+    page, heard = opened(browser, address, "light", 390)
+    ready(page)
+    page.get_by_text("Collect drawings").click()
+    page.get_by_role("button", name="Keep this one").click()
+    page.get_by_text("Draw something first.").wait_for()
+    for label, person in (("seven", "Ada"), ("seven", "Ben")):
+        draw(page, [[(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]])
+        page.wait_for_selector(".outputs .winner")
+        page.get_by_label("What it shows").fill(label)
+        page.get_by_label("Who drew it").fill(person)
+        page.get_by_role("button", name="Keep this one").click()
+        page.get_by_text("Draw something: the answer").wait_for()
+    page.get_by_text("2 kept, on this device alone.").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as a file").click()
+    assert download.value.suggested_filename == "drawings.json"
+    kept = json.loads(Path(download.value.path()).read_text())
+    assert (kept["labels"], kept["people"]) == (["seven", "seven"], ["Ada", "Ben"])
+    pixels = np.array(kept["pixels"], "uint8").reshape(-1, kept["height"], kept["width"])
+    assert pixels.shape == (2, 28, 28)
+    assert pixels.max() == 255
+    assert pixels[:, 0].max() == 0
+    assert heard == []  # nothing was sent
     page.context.close()
 
 

@@ -162,7 +162,7 @@ class _Views:
         if sum(map(math.prod, shapes)) > _MAX_VALUES:
             return
         activations = _part(self._model.inputs, [layer.output for layer in shown])
-        self._add("layers", activations, [layer.name for layer in shown])
+        self._add("layers", lambda x: activations(x, training=False), [layer.name for layer in shown])
 
     def _add_class_activation(self) -> None:
         """Add the signature "grad_cam" for a classifier of images.

@@ -164,7 +164,45 @@ Hornbeam.drawing = (kind, onChange) => {
     pixels: () => result,
     isEmpty: () => strokes.length === 0,
     draw: (lines) => change(() => lines)(),
+    clear: change(() => []),
   };
+};
+
+/**
+ * Fields to keep drawings with what they show and who drew them, and to save them as a file: training data for a net
+ * of one's own. Nothing leaves the page otherwise.
+ */
+Hornbeam.collector = (source, kind) => {
+  const { element } = Hornbeam;
+  const kept = { width: kind.width, height: kind.height, labels: [], people: [], pixels: [] };
+  const field = (name) => {
+    const id = Hornbeam.freshId("drawing");
+    const input = element("input", { id, type: "text", autocomplete: "off" });
+    return [element("div", { class: "field" }, element("label", { for: id, class: "quiet" }, name), input), input];
+  };
+  const [what, whatInput] = field("What it shows"), [who, whoInput] = field("Who drew it");
+  const count = element("p", { class: "quiet", role: "status" }, "No drawing is kept yet.");
+  const keep = () => {
+    if (source.isEmpty() || !whatInput.value.trim()) {
+      count.textContent = source.isEmpty() ? "Draw something first." : "Say first what it shows.";
+      return;
+    }
+    kept.labels.push(whatInput.value.trim());
+    kept.people.push(whoInput.value.trim());
+    kept.pixels.push(Array.from(source.pixels(), (value) => Math.round(255 * value)));
+    count.textContent = `${kept.labels.length} kept, on this device alone. Save them before you leave the page.`;
+    source.clear();
+  };
+  const save = () => {
+    const href = URL.createObjectURL(new Blob([JSON.stringify(kept)], { type: "application/json" }));
+    element("a", { href, download: "drawings.json" }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 1000);
+  };
+  return element("details", { class: "more" }, element("summary", {}, "Collect drawings"), what, who,
+    element("div", { class: "buttons" },
+      element("button", { type: "button", click: keep }, "Keep this one"),
+      element("button", { type: "button", click: save }, "Save as a file")),
+    count);
 };
 
 /** Show brightness from 0 to 1, of one or three channels, on a canvas. */

@@ -27,7 +27,7 @@ Hornbeam.imageWidget = (spec, kind, onChange) => {
       element("label", { for: id, class: "quiet" }, "Black to white, as the model was trained:"), select));
   return {
     ...source,
-    element: element("div", {}, source.element, settings),
+    element: element("div", {}, source.element, settings, isDigit ? Hornbeam.collector(source, kind) : null),
     tensor: () => {
       const [height, width] = isDigit ? [28, 28] : source.size();
       const range = select.value.split(",").map(Number);
