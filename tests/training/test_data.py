@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import re
+import signal
 import subprocess
 import sys
+import threading
+import time
+import warnings
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -15,7 +21,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers
 from hornbeam._internal.row_hash import fingerprint
-from hornbeam.data.pipeline.py_dataset import PyDataset
+from hornbeam.data.pipeline.py_dataset import PyDataset, _is_stopped
 from hornbeam.data.splits.split import class_ids, split_validation
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.packing import (
@@ -77,6 +83,41 @@ def test_processes() -> None:
     assert firsts(Numbers(workers=2, use_multiprocessing=True)) == list(range(10))
     with pytest.raises(BrokenProcessPool, match="in a worker process of Dying"):  # no wait for ever
         firsts(Dying(workers=2, use_multiprocessing=True))
+
+
+class Stopped(Numbers):
+    def __getitem__(self, index: int) -> Any:
+        if index == 3:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().__getitem__(index)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="states of processes are read from /proc")
+def test_a_stopped_process_is_named_and_may_go_on() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        batches = Stopped(workers=2, use_multiprocessing=True)._batches(None)
+        received = [next(batches) for _ in range(3)]
+        helper = threading.Thread(target=continue_stopped)
+        helper.start()
+        received += batches
+        helper.join()
+    assert len(received) == 10
+    (message,) = {str(warning.message) for warning in caught}
+    assert re.search(
+        r"the worker process \d+ of Stopped is stopped .*: kill -CONT \d+ lets it go on", message
+    )
+
+
+def continue_stopped() -> None:
+    """Let a stopped child go on after some seconds."""
+    for _ in range(300):
+        time.sleep(0.1)
+        for child in multiprocessing.active_children():
+            if _is_stopped(child.pid):
+                time.sleep(3)
+                os.kill(child.pid or 0, signal.SIGCONT)
+                return
 
 
 SCRIPT = """

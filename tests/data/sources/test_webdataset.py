@@ -135,6 +135,9 @@ def test_values_that_are_refused(tmp_path: Path) -> None:
     huge = npy(np.zeros(3)).replace(b"(3,), }", b"(3000000000,), }")
     with pytest.raises(ValueError, match=r"column 'npy': declares float64 of shape \(3000000000,\)"):
         read("a.npy", huge)
+    cut = npy(np.zeros(3)).replace(b"(3,), }", b"(3,     ")
+    with pytest.raises(ValueError, match=r"column 'npy': .*(header|parse)"):
+        read("a.npy", cut)
     with pytest.raises(ValueError, match=r"too many nested lists"):
         read("a.json", b"[" * 200_000)
     with pytest.raises(ValueError, match=r"column 'txt': 'utf-8' codec"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import math
 import os
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 
 from hornbeam._internal.typing import Tree
 from hornbeam.data import elements as e
+from hornbeam.data.npy import array_from_npy
 from hornbeam.data.pipeline.stages import Stage
 from hornbeam.errors import CorruptFileError
 from hornbeam.ir.types import dtype_name, numpy_dtype
@@ -117,17 +117,6 @@ def _read_part(file: zipfile.ZipFile, name: str, dtype: str | None) -> Any:
         content = json.loads(file.read(name))
         items = [text.encode("latin-1") if is_bytes else text for text, is_bytes in content["items"]]
         return e.stack_parts(items).reshape(content["shape"]) if content["shape"] else items[0]
-    array = _array(file.read(name))
+    array = array_from_npy(file.read(name)).copy()
     array = array.view(numpy_dtype(dtype)) if dtype == "bfloat16" else array
     return array if array.ndim else array[()]
-
-
-def _array(content: bytes) -> np.ndarray:
-    """Return an array in NumPy's format, whose header must declare the size that the bytes have."""
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = header(file)
-    if math.prod(shape) * dtype.itemsize != len(content) - file.tell():
-        raise ValueError(f"an array is declared as {dtype} of shape {shape}, but has another size")
-    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)

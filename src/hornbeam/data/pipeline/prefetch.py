@@ -119,12 +119,13 @@ def map_ordered(
     workers: int,
     depth: int | None = None,
     pool: Executor | None = None,
+    while_waiting: Callable[[], None] | None = None,
 ) -> Generator[R, None, None]:
     """Yield `function(item)` in the order of the items, computed by `workers` threads (or by `pool`).
 
     depth: maximum number of results that are computed ahead, twice the number of workers if None. An
     exception is raised in place of its result, and RuntimeError if a worker was killed. The workers end with
-    the iterator.
+    the iterator. while_waiting: called after every second without a result.
     """
     threads: list[threading.Thread] = []
     if pool is None:
@@ -144,9 +145,9 @@ def map_ordered(
             except Exception as error:  # raised after the results of the items before it
                 failure = error
             if len(pending) >= max(depth or 2 * workers, 1):
-                yield _wait_for(pending.popleft(), threads)
+                yield _wait_for(pending.popleft(), threads, while_waiting)
         while pending:
-            yield _wait_for(pending.popleft(), threads)
+            yield _wait_for(pending.popleft(), threads, while_waiting)
         if failure is not None:
             raise failure
     finally:
@@ -162,7 +163,9 @@ def map_ordered_chunked(
         yield from results
 
 
-def _wait_for(future: Future[R], threads: list[threading.Thread]) -> R:
+def _wait_for(
+    future: Future[R], threads: list[threading.Thread], while_waiting: Callable[[], None] | None
+) -> R:
     """Return a result. Raises RuntimeError if a thread ended before.
 
     Threads do not end by themselves, and the work of a killed one would be waited for forever.
@@ -172,6 +175,8 @@ def _wait_for(future: Future[R], threads: list[threading.Thread]) -> R:
     while not wait([future], POLL_SECONDS).done:
         if not all(thread.is_alive() for thread in list(threads)) and not wait([future], POLL_SECONDS).done:
             raise RuntimeError("a thread that prepares data was killed, and its result is lost")
+        if while_waiting is not None:
+            while_waiting()
     return future.result()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hornbeam._internal.typing import Tree
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.data.errors import add_location
 from hornbeam.data.pipeline.prefetch import map_ordered
@@ -96,11 +98,32 @@ class PyDataset:
         # Each process receives the dataset once. Processes are new in every pass, as on_epoch_end may have
         # changed it.
         pool = ProcessPoolExecutor(workers, context, initializer=_set_worker_dataset, initargs=(self,))
+        known = {child.pid for child in multiprocessing.active_children()}
+
+        def warn_of_stopped() -> None:
+            for child in multiprocessing.active_children():
+                if child.pid not in known and _is_stopped(child.pid):
+                    known.add(child.pid)
+                    warn_user(
+                        f"the worker process {child.pid} of {type(self).__name__} is stopped (SIGSTOP), and "
+                        f"its batch is waited for: kill -CONT {child.pid} lets it go on"
+                    )
+
         try:
-            yield from map_ordered(_worker_batch, order, workers, self.max_queue_size, pool)
+            yield from map_ordered(
+                _worker_batch, order, workers, self.max_queue_size, pool, while_waiting=warn_of_stopped
+            )
         except BrokenProcessPool as error:
             location = f"in a worker process of {type(self).__name__}: was it killed, or out of memory?"
             raise add_location(error, location) from None
+
+
+def _is_stopped(pid: int | None) -> bool:
+    """Return whether a process is stopped by a signal, as far as the system tells (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "T"
+    except (OSError, IndexError):
+        return False
 
 
 _worker_dataset: list[PyDataset] = []

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
-import math
 import posixpath
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 
 from hornbeam.data import elements as e
 from hornbeam.data.folders.image_decoding import ENDINGS
+from hornbeam.data.npy import array_from_npy
 from hornbeam.data.pipeline.dataset import AUTOTUNE, Dataset
 from hornbeam.data.sources.files import Paths, find_files
 from hornbeam.data.sources.images import ImageDecoder
@@ -193,28 +192,11 @@ def _json(content: bytes) -> Any:
         raise ValueError("expected JSON, got too many nested lists") from None
 
 
-def _array(content: bytes) -> np.ndarray:
-    """Read an array of numbers, whose declared size must match."""
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"expected an array in version 1 or 2 of NumPy's format, got {version}")
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_fortran, dtype = header(file)
-    if dtype.kind not in "biufc":
-        raise ValueError(f"expected an array of numbers, got {dtype}: pickled objects are never read")
-    count = math.prod(shape)
-    if dtype.itemsize * count != len(content) - file.tell():
-        raise ValueError(f"declares {dtype} of shape {shape}, but has another size")
-    array = np.frombuffer(content, dtype, count, file.tell())
-    return array.reshape(shape, order="F" if is_fortran else "C")
-
-
 _DECODERS: dict[str, Decoder] = {
     "cls": _integer,
     "count": _integer,
     "index": _integer,
     "json": _json,
-    "npy": _array,
+    "npy": array_from_npy,
     "txt": _text,
 }
