@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import losses, ops
+from hornbeam import layers, losses, ops
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
@@ -102,9 +102,32 @@ def test_weights_that_do_not_fit_are_refused(weight: np.ndarray) -> None:
         losses.MeanAbsoluteError()(np.zeros((2, 3, 1)), np.zeros((2, 3, 1)), sample_weight=weight)
 
 
-def test_weights_without_a_batch_axis_are_explained() -> None:
-    with pytest.raises(ShapeError, match="need a batch axis"):
-        losses.MeanSquaredError()(np.zeros(3), np.ones(3), sample_weight=np.ones(3))
+@pytest.mark.parametrize(
+    ("reduction", "expected"),
+    [("sum_over_batch_size", 3.0), ("sum", 9.0), ("mean_with_sample_weight", 1.5), ("none", [1.5, 3, 4.5])],
+)
+def test_a_scalar_is_the_value_of_each_weight(reduction: str, expected: Any) -> None:
+    loss = losses.LossFunctionWrapper(lambda y_true, y_pred: ops.mean(y_pred - y_true), reduction)
+    got = loss(np.zeros((3, 1)), np.array([[1.0], [2.0], [1.5]]), sample_weight=[1.0, 2.0, 3.0])
+    np.testing.assert_allclose(np.asarray(got), expected)
+
+
+def test_a_scalar_is_the_value_of_each_masked_entry() -> None:
+    predictions = as_tensor(np.full((2, 3, 1), 2.0))
+    predictions._keras_mask = as_tensor(np.array([[True, False, True], [False, False, False]]))
+    for reduction, expected in (("sum_over_batch_size", 2.0), ("sum", 4.0)):
+        loss = losses.LossFunctionWrapper(lambda y_true, y_pred: ops.mean(y_pred), reduction)
+        assert float(loss(np.zeros((2, 3, 1)), predictions)) == expected
+
+
+def test_weights_and_masks_reach_a_scalar_loss_in_training() -> None:
+    model = hornbeam.Sequential([hornbeam.Input((2,)), layers.Dense(1, use_bias=False)])
+    model.layers[0].set_weights([np.array([[1.0], [2.0]])])
+    model.compile("sgd", lambda y_true, y_pred: ops.mean(ops.square(y_true - y_pred)))
+    x, y = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0], [1.0]])
+    assert model.evaluate(x, y, sample_weight=np.array([1.0, 3.0]), verbose=0) == pytest.approx(2.0)
+    loss = model.fit(x, y, class_weight={0: 1.0, 1: 3.0}, verbose=0).history["loss"]
+    assert loss == [pytest.approx(2.0)]
 
 
 @pytest.mark.parametrize(

@@ -159,10 +159,5 @@ def as_weights(weights: TensorLike, shape: Shape, label: str, name: str) -> Tens
         raise ShapeError(
             f"{name}: {label} has shape {original}, which does not fit values of shape {shape}; pass one per "
             f"sample, of shape {shape[:1]}"
-            + (
-                ""
-                if shape
-                else ". The values are a scalar: targets and predictions need a batch axis, e.g. (batch, 1)"
-            )
         )
     return ops.reshape(weights, (*size, *(1,) * (len(shape) - len(size)))) if size != () else weights
