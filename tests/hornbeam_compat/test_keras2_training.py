@@ -163,6 +163,82 @@ print(float(total(a, b)), np.asarray(each(a, b)).tolist(), float(mean(a, b)))
         "5.0 [1.0, 4.0] 2.5",
         "keras.losses.Reduction is deprecated",
     ),
+    "decay of a rate that callbacks set": (
+        """
+model = Sequential([Input((1,)), Dense(1, kernel_initializer="zeros", use_bias=False)])
+model.compile(keras.optimizers.SGD(lr=1.0, decay=0.5), lambda t, p: K.mean(-p))
+set_rate = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+history = model.fit(np.ones((2, 1)), np.ones((2, 1)), batch_size=1, epochs=2, callbacks=[set_rate], verbose=0).history
+# Rates 0.5 and 0.25 of two updates each, divided by 1, 1.5, 2 and 2.5.
+print(round(float(model.get_weights()[0][0, 0]), 4), history["lr"], float(model.optimizer.lr), model.optimizer.decay)
+print(model.optimizer.get_config()["learning_rate"]["config"]["decay_rate"], len(model.optimizer.variables))
+import pandas
+print(pandas.DataFrame(history)["lr"].tolist())
+""",
+        "1.0583 [0.5, 0.25] 0.25 0.5\n0.5 1\n[0.5, 0.25]",
+        "decay= is deprecated",
+    ),
+    "generators have no end": (
+        """
+from keras.preprocessing.image import ImageDataGenerator
+flow = ImageDataGenerator().flow(rng.random((10, 4, 4, 1)), np.ones(10), batch_size=4)
+steps = []
+class Count(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        steps.append(batch)
+model = Sequential([Input((4, 4, 1)), Flatten(), Dense(1)])
+model.compile("sgd", "mse")
+for fit in (model.fit_generator, model.fit):
+    fit(flow, steps_per_epoch=10 // 4, epochs=3, callbacks=[Count()], verbose=0)
+    fit(flow, steps_per_epoch=4, epochs=1, callbacks=[Count()], verbose=0)
+print(steps)
+""",
+        "[0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0, 1, 0, 1, 2, 3]",
+        "Model.fit_generator() is deprecated",
+    ),
+    "arguments of layers": (
+        """
+i = Input(shape=8)
+a = Dense(3, name="block/dense")(i)
+model = Model(i, [Dense(1, name="a")(a), Dense(1, name="b")(a)])
+print(AveragePooling2D()(np.ones((1, 4, 4, 1))).shape, AveragePooling1D(4)(np.ones((1, 4, 1))).shape)
+model.compile("sgd", "mse", metrics=["mae", "mape", keras.metrics.MeanSquaredError(name="sq")])
+print(sorted(model.fit(x, [y, y], verbose=0).history))
+model.save("model.h5")
+again = keras.models.load_model("model.h5")
+print(np.allclose(again.get_layer("block/dense").kernel, model.get_layer("block/dense").kernel))
+class Own(Model):
+    def __init__(self):
+        super().__init__()
+        self.loss = []
+        self.dense = Dense(1)
+    def call(self, x):
+        return self.dense(x)
+own = Own()
+own.loss.append(2)
+print(own.loss, end=" ")
+own.compile("sgd", "mse")
+print(own.loss, len(np.shape(own.test_on_batch(x, y, reset_metrics=False))), isinstance(keras.callbacks.BaseLogger(), keras.callbacks.Callback))
+""",
+        "(1, 2, 2, 1) (1, 1, 1)\n"
+        "['a_loss', 'a_mae', 'a_mape', 'a_sq', 'b_loss', 'b_mae', 'b_mape', 'b_sq', 'loss']\n"
+        "True\n[2] mse 0 True",
+        "compile(metrics=) names 3 metrics for each of 2 outputs",
+    ),
+    "minimize": (
+        """
+v = keras.Variable([2.0])
+optimizer = keras.optimizers.SGD(0.1)
+optimizer.minimize(lambda: v * v, lambda: [v])
+import tensorflow as tf
+with tf.GradientTape() as tape:
+    loss = v * v
+optimizer.minimize(loss, [v], tape=tape)
+print(np.array(v).round(4))
+""",
+        "[1.28]",
+        "optimizer.minimize() is deprecated",
+    ),
     "no validation data": (
         """
 model = Sequential([Input((8,)), Dense(1)])
@@ -184,7 +260,7 @@ def test_script(name: str, tmp_path: Path) -> None:
     path = tmp_path / "script.py"
     path.write_text(HEAD + script)
     process = subprocess.run(
-        [sys.executable, "-m", "hornbeam", "run", str(path)], capture_output=True, text=True
+        [sys.executable, "-m", "hornbeam", "run", str(path)], cwd=tmp_path, capture_output=True, text=True
     )
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip() == printed

@@ -35,7 +35,7 @@ x, y = rng.random((64, 8, 8, 1)), np_utils.to_categorical(rng.integers(0, 3, 64)
 found = model.fit(x, y, nb_epoch=2, batch_size=64, verbose=0, validation_split=0.25)
 print(len(found.history['acc']), model.predict_classes(x).shape, f"{float(optimizer.lr):.4f}")
 """,
-        "2 (64,) 0.0333",
+        "2 (64,) 0.1000",
         [
             "keras.layers.core is deprecated, use keras.layers",
             "keras.utils.np_utils is deprecated, use keras.utils",

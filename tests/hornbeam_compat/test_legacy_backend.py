@@ -115,3 +115,21 @@ def test_loops_over_rows() -> None:
 
 def test_each_name_exists() -> None:
     assert all(callable(getattr(K, name)) for name in REPLACEMENTS)
+
+
+def test_defaults_of_keras_2() -> None:
+    x = np.array([[1.0, -2.0, 4.0], [3.0, 0.0, -1.0]], "float32")
+    cases = [
+        (K.argmax(x), [2, 0]),
+        (K.argmin(x, axis=0), [0, 0, 1]),
+        (K.cumsum(x), np.cumsum(x, 0)),
+        (K.cumprod(x, 1), np.cumprod(x, 1)),
+        (K.expand_dims(x), x[..., None]),
+        (K.hard_sigmoid(x), np.clip(0.2 * x + 0.5, 0, 1)),
+        (K.clip(x, min_value=0, max_value=2), np.clip(x, 0, 2)),
+        (K.pow(x, a=2), x**2),
+        (K.reshape(x, shape=(3, 2)), x.reshape(3, 2)),
+    ]
+    for result, expected in cases:
+        np.testing.assert_allclose(np.array(result), expected, rtol=1e-6)
+    assert K.constant([1, 2]).dtype == "float32"

@@ -202,11 +202,12 @@ def reduce_weighted(
 ) -> Tensor:
     """Weight `values`, exclude those that `mask` (bool, True counts) excludes, and reduce.
 
-    A scalar is the value of each entry of the mask, or of each weight. Raises ShapeError if weights or mask do
-    not fit the values.
+    A scalar is the value of each entry of the mask, or of each weight. Raises ShapeError if weights or mask
+    do not fit the values.
     """
-    if not values.shape and (mask is not None or sample_weight is not None):
-        values = ops.broadcast_to(values, ops.shape(sample_weight if mask is None else mask))
+    entries = sample_weight if mask is None else mask
+    if entries is not None and not values.shape:
+        values = ops.broadcast_to(values, ops.shape(entries))
     weights: Tensor | None = None
     if mask is not None:
         present = ops.cast(mask, "bool")

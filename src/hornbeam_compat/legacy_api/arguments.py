@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hornbeam import Layer, Optimizer, Variable
+from hornbeam import Layer, Optimizer, Tensor, Variable, ops, optimizers
 from hornbeam.extensions.files import KERAS1_ARGUMENTS
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
+
+if TYPE_CHECKING:
+    from hornbeam_compat.tensorflow.typing import Tree
 
 R = TypeVar("R")
 
@@ -31,6 +34,8 @@ METHODS: dict[str, Mapping[str, str]] = {
     "fit": {"nb_epoch": "epochs", "show_accuracy": REMOVED, **_QUEUES},
     "evaluate": {"show_accuracy": REMOVED, **_QUEUES},
     "predict": _QUEUES,
+    "train_on_batch": {"reset_metrics": REMOVED},
+    "test_on_batch": {"reset_metrics": REMOVED},
     "save": {"signatures": REMOVED, "options": REMOVED, "save_traces": REMOVED},
     "save_weights": {"save_format": REMOVED, "options": REMOVED},
     "load_weights": {"options": REMOVED},
@@ -99,11 +104,54 @@ def patches() -> Iterator[Patch]:
         yield accept_names(models.Model, name, table, f"Model.{name}")
     for target in (layers.Layer, models.Functional):
         yield accept_names(target, "add_loss", {"inputs": REMOVED}, "add_loss")
+    for name in ("AveragePooling1D", "AveragePooling2D", "AveragePooling3D"):
+        yield _with_default(getattr(layers, name), "pool_size", 2)
+    yield _accept_size(layers.InputLayer)
+    yield _accept_slash(layers.Layer)
     names = (*layers.Layer._shape_arguments, "batch_size", "input_length", "weights")
     yield Patch(layers.Layer, "_shape_arguments", names)
     yield _log_input_shapes(layers.Layer)
     yield _set_first_weights(layers.Layer)
     yield from _rate_patches()
+
+
+def _with_default(layer: type[Layer], name: str, value: object) -> Patch:
+    """Return a patch by which the first argument of a layer has a default."""
+    init: Callable[..., None] = layer.__init__
+
+    @functools.wraps(init)
+    def wrapper(self: Layer, *args: object, **kwargs: object) -> None:
+        init(self, *args, **(kwargs if args else {name: value, **kwargs}))
+
+    return Patch(layer, "__init__", wrapper)
+
+
+def _accept_size(layer: type[Layer]) -> Patch:
+    """Return a patch by which `Input(shape=200)` is `Input(shape=(200,))`."""
+    init: Callable[..., None] = layer.__init__
+
+    @functools.wraps(init)
+    def wrapper(self: Layer, shape: object = None, *args: object, **kwargs: object) -> None:
+        if isinstance(shape, int):
+            log_deprecated(f"Input(shape={shape})", f"shape=({shape},)")
+            shape = (shape,)
+        init(self, shape, *args, **kwargs)
+
+    return Patch(layer, "__init__", wrapper)
+
+
+def _accept_slash(layer: type[Layer]) -> Patch:
+    """Return a patch by which names of layers may contain slashes."""
+    init: Callable[..., None] = layer.__init__
+
+    @functools.wraps(init)
+    def wrapper(self: Layer, *, name: str | None = None, **kwargs: object) -> None:
+        slashed = isinstance(name, str) and "/" in name
+        init(self, name=name.replace("/", "_") if name and slashed else name, **kwargs)
+        if slashed:
+            object.__setattr__(self, "_name", name)
+
+    return Patch(layer, "__init__", wrapper)
 
 
 def _log_input_shapes(layer: type[Layer]) -> Patch:
@@ -144,36 +192,62 @@ def _set_first_weights(layer: type[Layer]) -> Patch:
 
 def _rate_patches() -> Iterator[Patch]:
     """Yield patches for `lr=` and `decay=` of optimizers."""
-    from hornbeam import optimizers
-
     classes: set[Any] = {c for c in vars(optimizers).values() if isinstance(c, type)}
     for cls in classes:
         if issubclass(cls, Optimizer) and cls is not Optimizer:
             yield Patch(cls, "__init__", _accept_rates(cls.__init__))
     yield Patch(Optimizer, "lr", property(_get_lr, _set_lr))
+    yield Patch(Optimizer, "decay", 0.0)
+    yield Patch(Optimizer, "_rates", _with_decay(Optimizer._rates))
+    yield Patch(Optimizer, "get_config", _with_schedule(Optimizer.get_config))
 
 
 def _accept_rates(init: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(init)
     def wrapper(self: Optimizer, *args: Any, **kwargs: Any) -> None:
-        from hornbeam.optimizers.schedules import InverseTimeDecay
-
         if "lr" in kwargs:
             log_deprecated("lr=", "learning_rate=")
             kwargs["learning_rate"] = kwargs.pop("lr")
         if kwargs.pop("schedule_decay", None) is not None:
             log_once(f"{type(self).__name__}(schedule_decay=) is obsolete and ignored")
         decay = kwargs.pop("decay", None)
+        if kwargs.get("epsilon", 0) is None:
+            del kwargs["epsilon"]  # None meant the default in Keras 2.
+        init(self, *args, **kwargs)
         if decay:
             log_deprecated(
                 "decay=", "learning_rate=keras.optimizers.schedules.InverseTimeDecay(rate, 1, decay)"
             )
-            default = inspect.signature(init).parameters["learning_rate"].default
-            rate = args[0] if args else kwargs.pop("learning_rate", default)
-            args = (InverseTimeDecay(rate, decay_steps=1, decay_rate=decay), *args[1:])
-        if kwargs.get("epsilon", 0) is None:
-            del kwargs["epsilon"]  # None meant the default in Keras 2.
-        init(self, *args, **kwargs)
+            vars(self)["decay"] = decay
+            # Files contain the schedule of `get_config`, which has no variable.
+            self._variables = [v for v in self._variables if v is not self._learning_rate]
+
+    return wrapper
+
+
+def _with_decay(rates: Callable[..., list[Tensor]]) -> Callable[..., list[Tensor]]:
+    """Divide learning rates by 1 + decay * updates. Callbacks change the rate before this division."""
+
+    @functools.wraps(rates)
+    def wrapper(self: Optimizer, variables: Sequence[Variable]) -> list[Tensor]:
+        values, decay = rates(self, variables), vars(self).get("decay")
+        if decay is None:
+            return values
+        return [rate / (1 + decay * ops.cast(self.iterations, rate.dtype)) for rate in values]
+
+    return wrapper
+
+
+def _with_schedule(get_config: Callable[..., Tree]) -> Callable[..., Tree]:
+    """Describe `decay=` by the schedule that Keras 3 has for it."""
+
+    @functools.wraps(get_config)
+    def wrapper(self: Optimizer) -> Tree:
+        config, decay = get_config(self), vars(self).get("decay")
+        if decay is not None:
+            schedule = optimizers.schedules.InverseTimeDecay(config["learning_rate"], 1, decay)
+            config["learning_rate"] = optimizers.schedules.serialize(schedule)
+        return config
 
     return wrapper
 

@@ -118,7 +118,7 @@ def constant(
     value: TensorLike, dtype: str | None = None, shape: Iterable[int] | None = None, name: str | None = None
 ) -> Tensor:
     """Create a tensor."""
-    tensor = ops.convert_to_tensor(value, dtype)
+    tensor = ops.convert_to_tensor(value, dtype or config.floatx())
     return tensor if shape is None else ops.broadcast_to(tensor, tuple(shape))
 
 
@@ -216,6 +216,20 @@ def repeat(x: TensorLike, n: int) -> Tensor:
     return ops.repeat(ops.expand_dims(x, 1), n, axis=1)
 
 
+def _along(function: Callable[..., Tensor], default: int) -> Callable[..., Tensor]:
+    """Return a function along an axis with the default that Keras 2 had."""
+
+    @functools.wraps(function)
+    def call(x: TensorLike, axis: int = default) -> Tensor:
+        return function(x, axis=axis)
+
+    return call
+
+
+argmax, argmin, expand_dims = (_along(function, -1) for function in (ops.argmax, ops.argmin, ops.expand_dims))
+cumprod, cumsum = _along(ops.cumprod, 0), _along(ops.cumsum, 0)
+reshape = with_earlier_names(ops.reshape, shape="newshape")
+tile = with_earlier_names(ops.tile, n="repeats")
 permute_dimensions = with_earlier_names(ops.transpose, pattern="axes")
 repeat_elements = with_earlier_names(ops.repeat, rep="repeats")
 reverse = with_earlier_names(ops.flip, axes="axis")
@@ -269,6 +283,13 @@ def relu(x: TensorLike, alpha: float = 0.0, max_value: float | None = None, thre
     return activations.relu(x, negative_slope=alpha, max_value=max_value, threshold=threshold)
 
 
+def hard_sigmoid(x: TensorLike) -> Tensor:
+    """Compute 0.2 x + 0.5 between 0 and 1; Keras 3 computes x / 6 + 0.5."""
+    return ops.clip(0.2 * as_tensor(x) + 0.5, 0, 1)
+
+
+clip = with_earlier_names(ops.clip, min_value="x_min", max_value="x_max")
+pow = with_earlier_names(ops.power, x="x1", a="x2")
 conv2d = with_earlier_names(ops.conv, x="inputs")
 dropout = with_earlier_names(random.dropout, x="inputs", level="rate")
 

@@ -1,4 +1,4 @@
-"""Methods of models and metrics that Keras 3 removed, and earlier keys of histories."""
+"""Methods of models, metrics and optimizers that Keras 3 removed, and earlier keys of histories."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 
-from hornbeam import Metric, Model, Tensor, callbacks, tree
+from hornbeam import Metric, Model, Optimizer, Tensor, callbacks, tree
 from hornbeam.errors import MissingNameError
+from hornbeam.utils import PyDataset
 from hornbeam_compat.legacy_api.arguments import METHODS, rename_arguments
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
 
 if TYPE_CHECKING:
+    from hornbeam_compat.tensorflow.tape import GradientTape
     from hornbeam_compat.tensorflow.typing import Tree
 
 R = TypeVar("R")
@@ -25,6 +27,12 @@ Monitor = callbacks.Checkpoint | callbacks.EarlyStopping | callbacks.ReduceLROnP
 
 class LegacyHistory(dict[str, Any]):
     """A history that also accepts the names that metrics had before Keras 2.3, and the one of the rate."""
+
+    def setdefault(self, key: str, default: Tree = None) -> Tree:
+        values = super().setdefault(key, default)
+        if key == "learning_rate":
+            super().setdefault("lr", values)  # one list: tables of a history have both columns
+        return values
 
     NAMES: ClassVar[dict[str, str]] = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
 
@@ -53,7 +61,16 @@ def fit_generator(
         data, steps = steps_of(kwargs["validation_data"], samples, "Model.fit_generator(nb_val_samples=)")
         kwargs.update(validation_data=data, validation_steps=steps)
     options = {"epochs": epochs, **rename_arguments(kwargs, METHODS["fit"], "Model.fit_generator")}
+    if isinstance(generator, PyDataset) and steps_per_epoch is not None:
+        generator = without_end(generator)
     return self.fit(generator, steps_per_epoch=steps_per_epoch, **options)
+
+
+def without_end(batches: Tree) -> Iterator[object]:
+    """Yield the batches of pass after pass: an epoch goes on where the last one stopped."""
+    while True:
+        yield from (batches[index] for index in range(len(batches)))
+        batches.on_epoch_end()
 
 
 _KERAS1_ARGUMENTS = {"samples_per_epoch", "nb_epoch", "nb_val_samples", "nb_worker"}
@@ -204,8 +221,32 @@ def reset_model_states(self: Model) -> None:
             layer.reset_state()
 
 
+def minimize(
+    self: Optimizer,
+    loss: Tree,
+    var_list: Tree,
+    grad_loss: object = None,
+    name: str | None = None,
+    tape: GradientTape | None = None,
+) -> None:
+    """Update variables by the gradients of a loss: a function, or a tensor that `tape` watched."""
+    from hornbeam_compat.tensorflow.tape import GradientTape as Tape
+
+    log_deprecated("optimizer.minimize()", "optimizer.apply(gradients, variables)")
+    if callable(loss):
+        with Tape() as tape:
+            loss = loss()
+    if tape is None:
+        raise ValueError(
+            "minimize(loss): a loss that is a tensor needs tape=, the GradientTape that watched it"
+        )
+    variables = var_list() if callable(var_list) else var_list
+    self.apply(tape.gradient(loss, variables, grad_loss), variables)
+
+
 def patches() -> Iterator[Patch]:
-    """Yield patches for methods of models and metrics, and for keys of histories."""
+    """Yield patches for methods of models, metrics and optimizers, and for keys of histories."""
+    yield Patch(Optimizer, "minimize", minimize)
     for method in (fit_generator, predict_classes, predict_proba):
         yield Patch(Model, method.__name__, method)
     yield Patch(Model, "evaluate_generator", _batches_method("evaluate", Model.evaluate))
@@ -224,7 +265,9 @@ def patches() -> Iterator[Patch]:
         callbacks.ReduceLROnPlateau,
     ):
         yield Patch(monitor, "_value", _accept_earlier_names(monitor._value))
-    yield Patch(Model, "fit", _log_stratified_split(Model.fit))
+    yield Patch(Model, "fit", _go_on_with_flows(_log_stratified_split(Model.fit)))
+    yield Patch(Model, "compile", _spread_metrics(Model.compile))
+    yield Patch(Model, "loss", property(_own_loss, _set_own_loss))
     yield Patch(Model, "__init__", _accept_input_and_output(Model.__init__))
     yield Patch(callbacks.History, "on_train_begin", _use_legacy_history(callbacks.History.on_train_begin))
 
@@ -240,6 +283,51 @@ def _log_stratified_split(fit: Callable[..., R]) -> Callable[..., R]:
         return fit(self, *args, **kwargs)
 
     return wrapper
+
+
+def _go_on_with_flows(fit: Callable[..., R]) -> Callable[..., R]:
+    """Read the flows of an ImageDataGenerator without end, if epochs have a number of steps."""
+
+    @functools.wraps(fit)
+    def wrapper(self: Model, x: Tree = None, *args: object, **kwargs: object) -> R:
+        if kwargs.get("steps_per_epoch") is not None and isinstance(x, PyDataset) and hasattr(x, "next"):
+            x = without_end(x)
+        return fit(self, x, *args, **kwargs)
+
+    return wrapper
+
+
+def _spread_metrics(compile: Callable[..., None]) -> Callable[..., None]:
+    """Give each of several outputs all metrics of a flat list that is no list of one metric an output."""
+
+    @functools.wraps(compile)
+    def wrapper(self: Model, *args: object, **kwargs: Tree) -> None:
+        outputs = getattr(self, "outputs", None) or ()
+        for argument in {"metrics", "weighted_metrics"} & kwargs.keys():
+            metrics = kwargs[argument]
+            flat = isinstance(metrics, list) and not any(isinstance(m, (list, tuple, dict)) for m in metrics)
+            if flat and metrics and len(outputs) > 1 and len(metrics) != len(outputs):
+                log_once(
+                    f"compile({argument}=) names {len(metrics)} metrics for each of {len(outputs)} outputs"
+                )
+                kwargs[argument] = [[_copied(metric) for metric in metrics] for _ in outputs]
+        compile(self, *args, **kwargs)
+
+    return wrapper
+
+
+def _copied(metric: Tree) -> Tree:
+    return type(metric).from_config(metric.get_config()) if isinstance(metric, Metric) else metric
+
+
+def _own_loss(self: Model) -> Tree:
+    """Return the loss of `compile()`, before it the `self.loss` of a subclass."""
+    compiled = super(Model, self).loss
+    return vars(self).get("_hb_own_loss") if compiled is None else compiled
+
+
+def _set_own_loss(self: Model, value: object) -> None:
+    vars(self)["_hb_own_loss"] = value
 
 
 def _accept_earlier_names(value: Callable[..., R]) -> Callable[..., R]:

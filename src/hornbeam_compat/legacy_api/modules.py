@@ -45,6 +45,7 @@ LEGACY_NAMES = {
 
 # (module, earlier name) -> present name in the same module.
 RENAMED = {
+    ("callbacks", "BaseLogger"): "Callback",
     ("initializers", "normal"): "RandomNormal",
     ("initializers", "uniform"): "RandomUniform",
     ("layers", "CuDNNGRU"): "GRU",
