@@ -80,3 +80,8 @@ reveal_type(keras.optimizers.schedules.CosineDecay(0.1, 10)(3))  # Tensor
 reveal_type(keras.utils.to_categorical([1, 2], 3))  # ndarray
 reveal_type(keras.data.Dataset.from_tensor_slices(array).batch(2))  # Dataset
 reveal_type(keras.datasets.mnist.load_data()[0][0])  # ndarray
+
+# Data
+reveal_type(keras.data.images_from_folder("photos"))  # Dataset
+reveal_type(keras.data.images_from_folder("photos", validation=0.2))  # Split
+reveal_type(keras.data.images_from_folder("photos", validation=0.2).train)  # Any

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -29,6 +29,30 @@ from hornbeam.data.pipeline.prefetch import map_ordered_chunked
 from hornbeam.data.splits.split import NAMES, Split, permutation_function, split_indices, split_sizes
 from hornbeam.distribution.processes import print_once
 from hornbeam.random import make_default_seed
+
+
+@overload
+def images_from_folder(
+    directory: str | os.PathLike[str], size: int | Sequence[int] | None = ..., resize: str = ..., *,
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = ..., label_mode: str | None = ...,
+    class_names: Sequence[str] | None = ..., validation: None = ..., test: None = ...,
+    batch_size: int | None = ..., shuffle: bool = ..., seed: int | None = ..., color_mode: str = ...,
+    dtype: str = ..., fill: int | Sequence[int] = ..., interpolation: str = ..., draft: bool = ...,
+    sizes: int = ..., cache: bool = ..., max_bad: float = ..., workers: int | None = ...,
+    data_format: str | None = ..., follow_links: bool = ..., verbose: bool = ...,
+) -> Dataset: ...  # fmt: skip
+
+
+@overload
+def images_from_folder(
+    directory: str | os.PathLike[str], size: int | Sequence[int] | None = ..., resize: str = ..., *,
+    labels: str | os.PathLike[str] | Mapping[str, Any] | None = ..., label_mode: str | None = ...,
+    class_names: Sequence[str] | None = ..., validation: float | None = ..., test: float | None = ...,
+    batch_size: int | None = ..., shuffle: bool = ..., seed: int | None = ..., color_mode: str = ...,
+    dtype: str = ..., fill: int | Sequence[int] = ..., interpolation: str = ..., draft: bool = ...,
+    sizes: int = ..., cache: bool = ..., max_bad: float = ..., workers: int | None = ...,
+    data_format: str | None = ..., follow_links: bool = ..., verbose: bool = ...,
+) -> Split: ...  # fmt: skip
 
 
 def images_from_folder(
