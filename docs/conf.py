@@ -32,7 +32,7 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["copy.js"]
-html_search_scorer = "_static/scorer.js"
+html_search_scorer = str(Path(__file__).parent / "_static" / "scorer.js")  # Sphinx opens it from anywhere
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]
