@@ -434,3 +434,31 @@ def test_what_is_no_classifier_is_evaluated_too(tmp_path: Path) -> None:
     assert set(parts) == {"model", "evaluation"}
     assert parts["evaluation"]["metrics"]["mae"]["low"] < parts["evaluation"]["metrics"]["mae"]["high"]
     assert "Each class" not in hb.insight.report(recorder).read_text()
+
+
+FULL_DISK = """
+import resource, signal, sys, numpy as np, hornbeam as hb
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+class Full(hb.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        most = int(sys.argv[1]) if epoch in (2, 3) else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+model = hb.Sequential([hb.Input((4,)), hb.layers.Dense(1)])
+model.compile("sgd", "mse")
+recorder = hb.callbacks.RunRecorder()
+history = model.fit(np.ones((8, 4)), np.ones((8, 1)), epochs=6, verbose=0, callbacks=[Full(), recorder])
+assert len(history.history["loss"]) == 6
+run = hb.insight.read_run(recorder.path)
+print([line["epoch"] for line in run.epochs], run.finished)
+"""
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize("most", [0, 150])  # bytes of a file; a line of the history has some 60
+def test_a_full_disk_ends_no_training(tmp_path: Path, most: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(most)], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in ("[1, 2, 5, 6] True\n", "[1, 2, 3, 5, 6] True\n")
+    assert done.stderr.count("The training continues, and its record has gaps") == 1

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -84,8 +85,12 @@ def replace_json(path: Path, value: object) -> None:
 
 def append_line(path: Path, value: object) -> None:
     """Append a line of JSON in one write, so that a killed process leaves complete lines."""
+    line = (json.dumps(plain(value), allow_nan=False) + "\n").encode()
     with open(path, "ab", buffering=0) as file:
-        file.write((json.dumps(plain(value), allow_nan=False) + "\n").encode())
+        start = file.seek(0, os.SEEK_END)
+        if file.write(line) < len(line):  # the disk is full: no part of a line may stay
+            file.truncate(start)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
 
 
 def drop_lines(path: Path, first: int) -> None:
