@@ -18,7 +18,7 @@ RUST_FEATURES := $(if $(filter native,$(ISA)),--features hornbeam-kernels/native
 LINT := --target-dir target/lint --release --quiet
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 
-.PHONY: mnist help check c-library wheel test test-rest test-all docs lint lint-python lint-rust lint-small rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop dev-packages extension
+.PHONY: mnist help check c-library wheel release-check test test-rest test-all docs lint lint-python lint-rust lint-small rust-test quick-test python-rest python-test web ecosystem sanitize fuzz bench clean check-rust develop dev-packages extension
 
 mnist: $(VENV)/.installed  ## install Hornbeam alone, train a small net on MNIST, and report on it
 	$(BIN)/hornbeam mnist
@@ -82,6 +82,10 @@ c-library: $(BIN)/python check-rust  ## build libhornbeam and hornbeam.h for pro
 
 wheel: c-library $(MATURIN)  ## build the wheel into dist
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(MATURIN) build --release --out dist
+
+release-check: develop  ## try a release as far as this machine can: sdist, wheel, installs (Linux, slow)
+	$(BIN)/python -m pip install --quiet --group release
+	$(BIN)/python tools/release_check.py
 
 lint: develop lint-python lint-rust lint-small  ## ruff, mypy, rustfmt, clippy
 

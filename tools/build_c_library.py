@@ -27,9 +27,12 @@ def library_names(platform: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--target", metavar="TRIPLE", help="platform to compile for; by default this one")
-    target = parser.parse_args().target
-    command = ["cargo", "rustc", "--release", "--quiet", "-p", "hornbeam-capi", "--crate-type", "cdylib"]
-    command += ["--target", target] if target else []
+    parser.add_argument("--glibc", metavar="VERSION", help="oldest glibc to run on, by zig (cargo-zigbuild)")
+    arguments = parser.parse_args()
+    target, glibc = arguments.target, arguments.glibc
+    command = ["cargo-zigbuild" if glibc else "cargo", "rustc", "--release", "--quiet", "-p", "hornbeam-capi"]
+    command += ["--crate-type", "cdylib"]
+    command += ["--target", f"{target}.{glibc}" if glibc else target] if target else []
     subprocess.run([*command, "--", "-C", "strip=symbols"], cwd=ROOT, check=True)
     built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / (target or "") / "release"
     FOLDER.mkdir(exist_ok=True)

@@ -67,7 +67,7 @@ def test_workflows_may_read_and_no_more(path: Path) -> None:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert content["permissions"] == {"contents": "read"}
     writing = {name for name, job in content["jobs"].items() if "permissions" in job}
-    assert writing == ({"publish"} if path.stem == "release" else set())
+    assert writing == ({"publish", "rehearse"} if path.stem == "release" else set())
     assert all("timeout-minutes" in job for job in content["jobs"].values())
 
 
@@ -97,10 +97,14 @@ def test_every_fuzz_target_runs_every_night() -> None:
 
 
 def test_only_tags_are_published() -> None:
-    publish = workflow("release")["jobs"]["publish"]
+    jobs = workflow("release")["jobs"]
+    publish, rehearse = jobs["publish"], jobs["rehearse"]
     assert "refs/tags/v" in publish["if"]
-    assert set(publish["needs"]) == {"wheels", "sdist"}
-    assert publish["permissions"]["id-token"] == "write"
+    assert rehearse["if"] == "github.event_name == 'workflow_dispatch'"
+    assert "test.pypi.org" in rehearse["steps"][-1]["with"]["repository-url"]
+    for job in (publish, rehearse):
+        assert set(job["needs"]) == {"wheels", "sdist"}
+        assert job["permissions"]["id-token"] == "write"
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
@@ -121,3 +125,11 @@ def test_make_mnist_installs_no_tools() -> None:
     groups = PYPROJECT.partition("[dependency-groups]")[2]
     assert "\ndevelop = [" in groups
     assert "\ndev = [" not in groups
+
+
+def test_conda_needs_what_pip_needs() -> None:
+    recipe = yaml.safe_load((ROOT / "tools/conda/recipe.yaml").read_text(encoding="utf-8"))
+    (declared,) = re.findall(r"^dependencies = \[(.+)\]$", PYPROJECT, re.M)
+    (python,) = re.findall(r'^requires-python = "(.+)"$', PYPROJECT, re.M)
+    wanted = {f"python{python}", *re.findall(r'"([^"]+)"', declared)}
+    assert {entry.replace(" ", "") for entry in recipe["requirements"]["run"]} == wanted
