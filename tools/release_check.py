@@ -1,15 +1,17 @@
 """Try a release as far as one machine can, without publishing it: `make release-check`.
 
-    python tools/release_check.py [FOLDER]
+    python tools/release_check.py [--built] [FOLDER]
 
 The sdist is built, unpacked outside of the checkout, and compiled there to the wheel that is checked, so that
 both are tried. The wheel is installed into a fresh environment of every Python on this machine, with no
-compiler on the path, and used as the README says. Files stay in FOLDER (by default target/release-check).
+compiler on the path, and used as the README says. Files stay in FOLDER (by default target/release-check);
+with --built those that were built there before are checked.
 RELEASING.md says what is left to do by hand.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -18,7 +20,6 @@ import subprocess
 import sys
 import tarfile
 import time
-import venv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -54,9 +55,7 @@ class Release:
     """The files of a release, in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
         self.dist, self.unpacked, self.folder = folder / "dist", folder / "unpacked", folder
-        self.dist.mkdir(parents=True)
 
     def file(self, pattern: str) -> Path:
         (found,) = self.dist.glob(pattern)
@@ -64,6 +63,8 @@ class Release:
 
     def sdist(self) -> str:
         """Build the sdist, and unpack it outside of version control."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.dist.mkdir(parents=True)
         run(TOOLS / "maturin", "sdist", "--out", self.dist)
         path = self.file("*.tar.gz")
         with tarfile.open(path) as archive:
@@ -209,23 +210,33 @@ def _terms(alternative: str) -> list[str]:
     return [re.sub(r" WITH .*", "", term).strip() for term in alternative.split(" AND ")]
 
 
+def _interpreter(python: str) -> str | None:
+    """Return the path of a Python, on the path or of pyenv, None if this machine has none that runs."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    threads = "t" if python.endswith("t") else ""
+    installed = sorted(root.glob(f"versions/{python.removesuffix('t')}.*{threads}/bin/python"))
+    for path in (shutil.which(f"python{python}"), *map(str, installed)):
+        if path is not None and not subprocess.run([path, "-c", ""], capture_output=True).returncode:
+            return path
+    return None
+
+
 def _environment(python: str, home: Path) -> Callable[..., str]:
     """Create an environment if it is not there; return a function that runs its programs, and no others."""
     if not home.exists():
-        if python == f"{sys.version_info.major}.{sys.version_info.minor}":
-            venv.create(home, with_pip=True)
-        else:
-            run(f"python{python}", "-m", "venv", home)
+        run(_interpreter(python), "-m", "venv", home)
     return lambda name, *words: run(home / "bin" / name, *words, folder=home, PATH=str(home / "bin"))
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "target" / "release-check").resolve()
-    release, failed = Release(folder), 0
-    pythons = [python for python in PYTHONS if shutil.which(f"python{python}")]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "target" / "release-check")
+    parser.add_argument("--built", action="store_true", help="check what the folder has, and build nothing")
+    arguments = parser.parse_args()
+    release, failed = Release(arguments.folder.resolve()), 0
+    pythons = [python for python in PYTHONS if _interpreter(python) is not None]
     checks: list[tuple[str, Callable[[], str]]] = [
-        ("sdist", release.sdist),
-        ("wheel from the sdist", release.wheel),
+        *([] if arguments.built else [("sdist", release.sdist), ("wheel from the sdist", release.wheel)]),
         ("contents", release.contents),
         ("licenses of the crates", release.crates),
         ("metadata and README", release.metadata),
