@@ -22,12 +22,14 @@ from hornbeam_compat.after_import import watched_spec
 from hornbeam_compat.importers import can_do_without, importing_module, is_own, is_script
 from hornbeam_compat.keras_backend import apply_backend, backend_name
 from hornbeam_compat.keras_src import SourceModule, public_names, source_module
-from hornbeam_compat.messages import log_deprecated
+from hornbeam_compat.legacy_api.trainable import asks_for_keras2
+from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.metadata import replaced_distributions
 from hornbeam_compat.real_keras import is_internal
 
 # The version of Keras whose names and signatures Hornbeam follows, as `keras.__version__`.
 KERAS_VERSION = "3.15.1"
+KERAS2_VERSION = "2.19.0"
 
 # Libraries of data and models that scripts import beside Keras, and what works instead.
 HUBS = {
@@ -53,7 +55,10 @@ _OWN: dict[str, Callable[[], Any]] = {
     "version": lambda: _keras_version,
 }
 
-_PREFIXES = ("keras", "tensorflow.keras", "tf_keras", "tensorflow.python.keras")
+_PREFIXES = (
+    "keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "tensorflow.compat.v1.keras",
+    "tensorflow.compat.v2.keras",
+)  # fmt: skip
 
 
 class Alias(ModuleType):
@@ -64,7 +69,7 @@ class Alias(ModuleType):
         self.__file__ = target.__file__
         # Not the target's: its files are Hornbeam's, and would be imported a second time under Keras's name.
         self.__path__: list[str] = []
-        self.__version__ = KERAS_VERSION
+        self.__version__ = _keras_version()
         self.first_spec: importlib.machinery.ModuleSpec | None = None
         self._relative = relative
         self._target = target
@@ -96,8 +101,8 @@ class Alias(ModuleType):
 
 
 def _keras_version() -> str:
-    """Return the version of Keras whose names Hornbeam follows."""
-    return KERAS_VERSION
+    """Return the version whose names Hornbeam follows, or the last one of Keras 2 for its programs."""
+    return KERAS2_VERSION if asks_for_keras2() else KERAS_VERSION
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -122,6 +127,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if relative_to_keras(fullname) is None and fullname.split(".")[0] != "tensorflow":
             return watched_spec(fullname, path, target)
         if fullname == "tensorflow" and is_hidden_tensorflow():
+            log_once(_HIDDEN)
             raise ModuleNotFoundError(_HIDDEN, name=fullname)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
@@ -173,7 +179,7 @@ class ColabFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 _HIDDEN = (
-    "TensorFlow's names are for scripts here, and for packages that cannot do without. "
+    "TensorFlow is hidden from packages that ask whether it is installed, and can do without its names. "
     "KERAS_BACKEND=tensorflow shows them to all"
 )
 
@@ -190,6 +196,8 @@ def is_hidden_tensorflow() -> bool:
 def find_spec(name: str, package: str | None = None) -> importlib.machinery.ModuleSpec | None:
     """Answer as `importlib.util.find_spec`, to packages without TensorFlow."""
     hidden = name.partition(".")[0] == "tensorflow" and _asks_package()
+    if hidden:
+        log_once(_HIDDEN)
     return None if hidden else _find_spec(name, package)
 
 

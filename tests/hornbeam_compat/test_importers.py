@@ -62,6 +62,25 @@ def test_packages_that_can_do_without_do_without(tmp_path: Path, module: str) ->
     assert answer(tmp_path, module) == ("tensorflow" if module in NEEDS else "None")
 
 
+@pytest.mark.parametrize("module", ["guarded", "spec"])
+def test_hidden_tensorflow_is_said_once(tmp_path: Path, module: str) -> None:
+    for name, source in PACKAGE.items():
+        (tmp_path / name).write_text(source)
+    code = CODE.format(folder=str(tmp_path), module=module) + "import guarded, spec\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=_environment())
+    assert done.stderr.count("TensorFlow is hidden from packages") == 1, done.stderr
+    assert done.stderr.count("KERAS_BACKEND=tensorflow shows them to all") == 1
+
+
+@pytest.mark.parametrize(("legacy", "version"), [("1", "2.19.0"), ("0", "3.15.1")])
+def test_programs_that_ask_for_keras_2_see_its_version(legacy: str, version: str) -> None:
+    code = "import tensorflow as tf, keras; print(tf.keras.__version__, keras.version())"
+    run = [sys.executable, "-m", "hornbeam", "run", "-c", code]
+    environment = {**_environment(), "TF_USE_LEGACY_KERAS": legacy}
+    done = subprocess.run(run, capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == [version, version], done.stderr
+
+
 @pytest.mark.parametrize("module", ["guarded", "spec", "version"])
 def test_with_the_backend_tensorflow_all_see_it(tmp_path: Path, module: str) -> None:
     assert answer(tmp_path, module, KERAS_BACKEND="tensorflow") == "tensorflow"
@@ -119,7 +138,7 @@ import tensorflow.python.keras.layers
 from tensorflow.python.keras import layers
 import keras
 assert layers is keras.layers
-for name in ("tensorflow.python.eager", "tensorflow.python.keras.engine.input_layer.InputLayer",
+for name in ("tensorflow.python.distribute", "tensorflow.python.keras.engine.input_layer.InputLayer",
              "keras.src.engine.nothing"):
     try:
         __import__(name)

@@ -239,6 +239,17 @@ print(np.array(v).round(4))
         "[1.28]",
         "optimizer.minimize() is deprecated",
     ),
+    "shapes of symbolic tensors": (
+        """
+import tensorflow as tf
+i = Input((3,))
+print(i.shape.as_list(), i.get_shape().as_list(), i.shape.dims[1].value)
+from tensorflow.python.keras.utils import conv_utils
+print(conv_utils.normalize_tuple(2, 2, "kernel_size"), conv_utils.conv_output_length(7, 3, "same", 2))
+""",
+        "[None, 3] [None, 3] 3\n(2, 2) 4",
+        "conv_utils.normalize_tuple is deprecated",
+    ),
     "no validation data": (
         """
 model = Sequential([Input((8,)), Dense(1)])

@@ -34,7 +34,8 @@ SUPPORTED = {
         "TensorShape name_scope device group no_op print executing_eagerly is_tensor newaxis float32 float16 "
         "bfloat16 int32 int64 uint8 bool string TensorArray ensure_shape get_static_value "
         "random_normal_initializer zeros_initializer ones_initializer saturate_cast nest sigmoid tanh sin "
-        "cos saved_model profiler RaggedTensorSpec SparseTensorSpec TypeSpec type_spec_from_value"
+        "cos saved_model profiler RaggedTensorSpec SparseTensorSpec TypeSpec type_spec_from_value "
+        "foldr timestamp"
     ),
     "tf.math": (
         "log log1p exp sqrt rsqrt pow square abs sign sigmoid softplus reduce_sum reduce_mean reduce_std "
@@ -140,7 +141,7 @@ SUPPORTED = {
 
 # Each raises an error that names it.
 REFUSED = {
-    "tf": ("strided_slice bitcast timestamp lite sysconfig bitwise estimator quantization"),
+    "tf": ("strided_slice bitcast lite sysconfig bitwise estimator quantization"),
     "tf.raw_ops": "AddV2 MatMul",
     "tf.math": "cumulative_logsumexp lgamma digamma",
     "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder local_response_normalization pool",

@@ -32,7 +32,7 @@ MOVED_MODULES: dict[str, str] = {
 }
 
 # Removed module -> the file in this folder with its content.
-LEGACY_MODULES = {"preprocessing.text": "text"}
+LEGACY_MODULES = {"preprocessing.text": "text", "utils.conv_utils": "conv_utils"}
 
 # Module -> the file in this folder with its removed names. The file's REPLACEMENTS lists them.
 LEGACY_NAMES = {

@@ -18,7 +18,7 @@ def keeps_trainable_of_compile(model: Model) -> bool:
     Args:
         model: A compiled model whose layers have changed.
     """
-    if model.trainable_weights and not _asks_for_keras2():
+    if model.trainable_weights and not asks_for_keras2():
         return False
     log_once(
         f"{type(model).__name__} {model.name!r}: `trainable` was changed after compile(). As in Keras 2, "
@@ -27,6 +27,7 @@ def keeps_trainable_of_compile(model: Model) -> bool:
     return True
 
 
-def _asks_for_keras2() -> bool:
+def asks_for_keras2() -> bool:
+    """Return True if the program asks for Keras 2: by TF_USE_LEGACY_KERAS, or `import tf_keras`."""
     legacy = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
     return legacy or "tf_keras" in sys.modules

@@ -14,6 +14,38 @@ from typing import Any
 from hornbeam.errors import MissingModuleError, MissingNameError
 from hornbeam_compat.tensorflow.ragged_names import accepting_ragged
 
+# Modules of `tensorflow.python.ops`, whose names `tf`, `tf.math`, `tf.nn` and others hand on.
+_OPERATIONS = (
+    "array_ops check_ops clip_ops control_flow_ops custom_gradient embedding_ops gen_array_ops gen_math_ops "
+    "gen_nn_ops gradients image_ops init_ops linalg_ops map_fn math_ops nn nn_ops random_ops "
+    "resource_variable_ops standard_ops state_ops tensor_array_ops variable_scope variables"
+)
+_PACKAGES = "client data data.ops eager framework ops platform training util"
+# Modules of TensorFlow's sources that programs import -> those with its names that are public.
+_PRIVATE = {
+    "python": "",
+    **{f"python.{name}": "" for name in _PACKAGES.split()},
+    **{f"python.ops.{name}": "root math nn linalg random image" for name in _OPERATIONS.split()},
+    "python.data.ops.dataset_ops": "data:data",
+    "python.client.device_lib": "runtime:device_lib",
+    "python.eager.backprop": "root",
+    "python.eager.context": "runtime:compat",
+    "python.eager.def_function": "root",
+    "python.framework.constant_op": "root",
+    "python.framework.dtypes": "dtypes root",
+    "python.framework.errors": "runtime:errors",
+    "python.framework.errors_impl": "runtime:errors",
+    "python.framework.ops": "root",
+    "python.framework.random_seed": "runtime:compat",
+    "python.framework.sparse_tensor": "root",
+    "python.framework.tensor_shape": "dtypes root",
+    "python.framework.tensor_spec": "root",
+    "python.framework.tensor_util": "root",
+    "python.platform.gfile": "files:io.gfile",
+    "python.platform.tf_logging": "runtime:tf_logging",
+    "python.util.nest": "runtime:nest",
+}
+
 # Namespace -> modules with its names: those of `__all__`, or after a colon the key of its table NAMESPACES.
 _NAMESPACES = {
     "": "root tensor_protos:tf distances",
@@ -22,6 +54,7 @@ _NAMESPACES = {
     "autograph.experimental": "runtime:autograph",
     "compat": "runtime:compat",
     "compat.v1": "runtime:compat root",
+    "compat.v2": "root tensor_protos:tf distances",
     "config": "runtime:config",
     "config.experimental": "runtime:config",
     "config.optimizer": "runtime:config",
@@ -47,7 +80,7 @@ _NAMESPACES = {
     "nn": "nn",
     "profiler": "",
     "profiler.experimental": "runtime:profiler.experimental",
-    "python": "",  # the parent of tensorflow.python.keras
+    **_PRIVATE,
     "queue": "queues",
     "ragged": "ragged_names:ragged",
     "random": "random",
@@ -109,10 +142,11 @@ class Namespace(ModuleType):
             value = getattr(self._sources[name], name)
             return accepting_ragged(name, value, self.__name__) if self.__name__ in _RAGGED else value
         full_name = f"{self.__name__}.{name}"
-        if full_name in _KERAS_MODULES:
+        public = full_name.replace(".compat.v1.", ".").replace(".compat.v2.", ".")
+        if public in _KERAS_MODULES:
             return importlib.import_module(f"tensorflow.keras.{name}")
-        if full_name == "tensorflow.keras" or _relative(full_name) in _NAMESPACES:
-            return importlib.import_module(full_name)
+        if public in ("tensorflow.keras", "tensorflow.python.keras") or _relative(public) in _NAMESPACES:
+            return importlib.import_module(public)
         hint = _INSTEAD.get(_relative(full_name)) or _typo(name, self.__all__)
         raise MissingNameError(f"the script uses {full_name}, {_SUPPORT}{hint}")
 

@@ -300,10 +300,16 @@ def scan(
     return tree.map_structure(lambda *parts: ops.stack(parts, axis=0), *states)
 
 
-def foldl(fn: Callable[[Any, Any], Any], elems: Tree, initializer: Tree = None, **options: object) -> Tree:
+def foldl(
+    fn: Callable[[Any, Any], Any], elems: Tree, initializer: Tree = None, reverse: bool = False,
+    **options: object,
+) -> Tree:  # fmt: skip
     """Compute `state = fn(state, row)` over rows, and return the last state."""
-    rows = _rows(elems, False)
+    rows = _rows(elems, reverse)
     state = rows.pop(0) if initializer is None else initializer
     for row in rows:
         state = fn(state, row)
     return state
+
+
+foldr = functools.partial(foldl, reverse=True)

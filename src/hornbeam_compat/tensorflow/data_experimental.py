@@ -10,7 +10,14 @@ import numpy as np
 from hornbeam.data import Dataset, TensorSpec
 from hornbeam_compat.tensorflow.data import Options, ragged_batch
 
-__all__ = ["AutoShardPolicy", "Counter", "DistributeOptions", "dense_to_ragged_batch", "unbatch"]
+__all__ = [
+    "AutoShardPolicy",
+    "Counter",
+    "DistributeOptions",
+    "dense_to_ragged_batch",
+    "map_and_batch",
+    "unbatch",
+]
 
 
 class AutoShardPolicy:
@@ -27,6 +34,14 @@ def dense_to_ragged_batch(
 ) -> Callable[[Dataset], Dataset]:
     """Return a function for `Dataset.apply` that makes batches of elements of different lengths ragged."""
     return lambda dataset: ragged_batch(dataset, batch_size, drop_remainder)
+
+
+def map_and_batch(
+    map_func: Callable[..., object], batch_size: int, num_parallel_batches: object = None,
+    drop_remainder: bool = False, num_parallel_calls: object = None,
+) -> Callable[[Dataset], Dataset]:  # fmt: skip
+    """Return a function for `Dataset.apply` that maps elements and collects them in batches."""
+    return lambda dataset: dataset.map(map_func).batch(batch_size, drop_remainder)
 
 
 def Counter(start: int = 0, step: int = 1, dtype: object = "int64") -> Dataset:

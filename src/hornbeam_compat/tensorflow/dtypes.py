@@ -86,6 +86,18 @@ def as_dtype(type_value: DTypeLike) -> DType:
     return DType(standardize_dtype(type_value))
 
 
+class Dimension(int):
+    """Size of an axis, with TensorFlow's attribute."""
+
+    value = property(int)
+
+
+class UnknownDimension:
+    """Size that is not known."""
+
+    value = None
+
+
 class TensorShape(tuple[Any, ...]):
     """Shape: a tuple of sizes, with None for unknown ones, and TensorFlow's methods."""
 
@@ -101,8 +113,8 @@ class TensorShape(tuple[Any, ...]):
     ndims = rank
 
     @property
-    def dims(self) -> list[int | None]:
-        return list(self)
+    def dims(self) -> list[Dimension | UnknownDimension]:
+        return [UnknownDimension() if size is None else Dimension(size) for size in self]
 
     def as_list(self) -> list[int | None]:
         return list(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import logging as _logging
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -47,7 +48,7 @@ _OWN = (
     "UnconnectedGradients clip_by_global_norm clip_by_norm clip_by_value constant_initializer "
     "control_dependencies device complex ensure_shape get_logger get_static_value global_norm group "
     "init_scope name_scope newaxis no_op ones_initializer print random_normal_initializer "
-    "random_uniform_initializer saturate_cast type_spec_from_value zeros_initializer"
+    "random_uniform_initializer saturate_cast timestamp type_spec_from_value zeros_initializer"
 )
 # Module -> its names that are in `tf` as well.
 _SHARED = {
@@ -60,7 +61,7 @@ _SHARED = {
         "unstack where zeros zeros_like"
     ),
     control_flow: (
-        "TensorArray case cond foldl map_fn numpy_function py_function scan switch_case "
+        "TensorArray case cond foldl foldr map_fn numpy_function py_function scan switch_case "
         "vectorized_map while_loop"
     ),
     dtypes: (
@@ -88,6 +89,11 @@ def __getattr__(name: str) -> Any:
     if name not in _SOURCES:
         raise AttributeError(name)
     return getattr(_SOURCES[name], name)
+
+
+def timestamp(name: str | None = None) -> hornbeam.Tensor:
+    """Return the time in seconds since 1970."""
+    return ops.convert_to_tensor(time.time(), "float64")
 
 
 def clip_by_value(

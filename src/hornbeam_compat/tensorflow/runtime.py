@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable
+from logging import debug as debug
+from logging import error as error
+from logging import fatal as fatal
+from logging import info as info
+from logging import warning as warning
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +18,6 @@ from hornbeam import Tensor, ops
 from hornbeam.config import disable_traceback_filtering as disable_traceback_filtering
 from hornbeam.config import enable_traceback_filtering as enable_traceback_filtering
 from hornbeam.config import is_traceback_filtering_enabled as is_traceback_filtering_enabled
-from hornbeam.errors import ShapeError
 from hornbeam.extensions.tensors import as_tensor
 from hornbeam.extensions.tracing import Running
 from hornbeam.tree import flatten as flatten
@@ -46,8 +50,12 @@ NAMESPACES = {
         "enable_traceback_filtering is_traceback_filtering_enabled set_log_device_placement"
     ),
     "errors": (
-        "InvalidArgumentError NotFoundError OpError OutOfRangeError ResourceExhaustedError UnimplementedError"
+        "AlreadyExistsError DeadlineExceededError FailedPreconditionError InternalError InvalidArgumentError "
+        "NotFoundError OpError OutOfRangeError PermissionDeniedError ResourceExhaustedError "
+        "UnimplementedError UnknownError"
     ),
+    "device_lib": "list_local_devices",
+    "tf_logging": "debug error fatal info set_verbosity warn warning",
     "nest": "flatten map_structure pack_sequence_as",
     "types": "SupportsTracingProtocol TensorLike TraceType TracingContext",
     "profiler.experimental": "Profile Trace start stop",
@@ -78,7 +86,11 @@ class TracingContext:
     """Context of a trace, see `TraceType`."""
 
 
-InvalidArgumentError = ShapeError
+InvalidArgumentError = ValueError  # ShapeError, and text that holds no value
+AlreadyExistsError = FileExistsError
+DeadlineExceededError = TimeoutError
+FailedPreconditionError = InternalError = UnknownError = RuntimeError
+PermissionDeniedError = PermissionError
 NotFoundError = FileNotFoundError
 OutOfRangeError = StopIteration
 ResourceExhaustedError = MemoryError
@@ -104,7 +116,7 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
     return [_CPU] if device_type in (None, "CPU") else []
 
 
-list_logical_devices = list_physical_devices
+list_logical_devices = list_local_devices = list_physical_devices
 get_visible_devices = list_physical_devices
 
 
@@ -271,6 +283,9 @@ as_str = as_text
 def as_bytes(bytes_or_text: TensorLike, encoding: str = "utf-8") -> bytes:
     """Encode text to bytes."""
     return bytes_or_text if isinstance(bytes_or_text, bytes) else bytes_or_text.encode(encoding)
+
+
+warn = warning
 
 
 class logging:

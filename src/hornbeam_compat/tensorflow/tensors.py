@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam import Tensor, ops, tree
+from hornbeam import KerasTensor, Tensor, ops, tree
 from hornbeam import Variable as BaseVariable
 from hornbeam.data import Strings
 from hornbeam.errors import ShapeError
 from hornbeam.extensions.tensors import as_tensor
+from hornbeam.initializers import Constant
 from hornbeam_compat.patch import Patch
 from hornbeam_compat.tensorflow import tape
 from hornbeam_compat.tensorflow.dtypes import DType, TensorShape, as_dtype
@@ -114,6 +115,15 @@ class Variable(BaseVariable):
         return self.scatter_nd_sub(ops.expand_dims(sparse_delta.indices, -1), sparse_delta.values)
 
 
+class Value(Tensor):
+    """Value of a variable: `v.value` in Keras 3, `v.value()` in TensorFlow."""
+
+    __slots__ = ()
+
+    def __call__(self) -> Tensor:
+        return self
+
+
 class VariableSlice(Tensor):
     """Part of a variable: `v[0, 1].assign(3.0)` changes it.
 
@@ -184,6 +194,18 @@ def set_shape(tensor: Tensor, shape: Sizes) -> None:
         raise ShapeError(f"a tensor of shape {sizes} does not have the shape {tuple(shape)}")
 
 
+def reshaping(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let constants fill a weight of another shape with as many elements."""
+
+    @functools.wraps(call)
+    def wrapper(self: Constant, shape: Sizes, dtype: DTypeLike | None = None) -> Tensor:
+        values = np.asarray(self.value)
+        fits = values.ndim > 0 and values.size == np.prod(shape)
+        return call(Constant(values.reshape(tuple(shape))) if fits else self, shape, dtype)
+
+    return wrapper
+
+
 def patches() -> list[Patch]:
     """List the patches that give tensors, variables and strings the methods of TensorFlow."""
 
@@ -195,6 +217,7 @@ def patches() -> list[Patch]:
 
     stored_dtype: Any = vars(BaseVariable)["dtype"].fget
     stored_node: Any = vars(BaseVariable)["node"].fget
+    symbolic_shape: Callable[..., Sizes] = vars(KerasTensor)["shape"].fget
 
     def node(self: BaseVariable) -> Node:
         if tape.is_recording():
@@ -213,6 +236,10 @@ def patches() -> list[Patch]:
         Patch(Strings, "numpy", as_bytes),
         Patch(BaseVariable, "shape", property(lambda self: TensorShape(self._type.shape))),
         Patch(BaseVariable, "dtype", property(lambda self: DType(stored_dtype(self)))),
+        Patch(BaseVariable, "value", property(lambda self: Value(self.node))),
+        Patch(KerasTensor, "shape", property(lambda self: TensorShape(symbolic_shape(self)))),
+        Patch(KerasTensor, "get_shape", lambda self: self.shape),
+        Patch(Constant, "__call__", reshaping(Constant.__call__)),
         Patch(BaseVariable, "__getitem__", Variable.__getitem__),
         Patch(BaseVariable, "node", property(node)),
         Patch(BaseVariable, "numpy", numpy),
