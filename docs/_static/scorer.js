@@ -3,7 +3,8 @@
 
 var Scorer = {
   /** Add to the score of a result by its page: tasks first, then lessons and topics, then the reference. */
-  score: ([page, , , , score]) => {
+  score: ([page, , , , score, , kind]) => {
+    if (kind === "object") return score + 20; // the name of a class or a function was typed
     if (page.startsWith("howto/")) return score + 20;
     return page.startsWith("reference/") || page.startsWith("hornbeam") ? score - 20 : score;
   },

@@ -20,13 +20,16 @@ def test_how_tos_come_before_lessons_and_those_before_the_reference() -> None:
     results = [
         [page, "title", "", None, score, "file"] for page, score in zip(pages, (15, 7, 5), strict=True)
     ]
+    results.append(["reference/hornbeam.layers.Conv2D", "title", "", None, 26, "file", "object"])
     program = (
         f"{(DOCS / '_static' / 'scorer.js').read_text()}\nconsole.log(JSON.stringify({json.dumps(results)}"
     )
     program += ".map((result) => Scorer.score(result))))"
     assert NODE is not None
     done = subprocess.run([NODE, "-"], input=program, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == sorted(json.loads(done.stdout))
+    *others, named = json.loads(done.stdout)
+    assert others == sorted(others)
+    assert named > others[-1]
 
 
 def test_the_site_uses_it_and_titles_have_the_words_that_people_search() -> None:
