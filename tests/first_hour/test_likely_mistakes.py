@@ -32,6 +32,8 @@ SPARSE, CATEGORICAL, BINARY = (
     "categorical_crossentropy",
     "binary_crossentropy",
 )
+LOGITS = losses.BinaryCrossentropy(from_logits=True)
+CLASS_LOGITS = losses.CategoricalCrossentropy(from_logits=True)
 
 
 def fit(stack: list[Any], x: Any, y: Any, loss: Any = SPARSE, optimizer: Any = "sgd", **settings: Any) -> Any:
@@ -228,6 +230,68 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: fit([Dense(1)], X, REAL, "mae", metrics=[metrics.BinaryAccuracy()]),
         "the metric 'binary_accuracy' counts equal classes",
     ),
+    "an area under the curve of logits": (
+        lambda: fit([Dense(1)], X, YES, LOGITS, metrics=["auc"]),
+        "the metric 'auc' expects probabilities, but the output gives any numbers (logits): write "
+        "metrics.AUC(from_logits=True)",
+    ),
+    "an area under the curve of logits of classes": (
+        lambda: fit([Dense(3)], X, ONE_HOT, CLASS_LOGITS, metrics=["auc"]),
+        "write activation='softmax' in the last layer, and the loss without from_logits=True",
+    ),
+    "precision, recall and binary accuracy of logits": (
+        lambda: fit(
+            [Dense(1)], X, YES, LOGITS,
+            metrics=[metrics.Precision(name="p"), metrics.Recall(0.5, name="r"), "binary_accuracy"],
+        ),
+        "the metrics 'p', 'r', 'binary_accuracy' expect probabilities, but the output gives any numbers "
+        "(logits): write metrics.Precision(thresholds=0), metrics.Recall(thresholds=0), "
+        "metrics.BinaryAccuracy(threshold=0)",
+    ),
+    "sensitivity of logits": (
+        lambda: fit([Dense(1)], X, YES, LOGITS, metrics=[metrics.SensitivityAtSpecificity(0.9)]),
+        "write activation='sigmoid' in the last layer",
+    ),
+    "a threshold of F1 for logits": (
+        lambda: fit([Dense(1)], X, YES[:, None], LOGITS, metrics=[metrics.F1Score(threshold=0.5)]),
+        "the metric 'f1_score' expects probabilities",
+    ),
+    "intersection over union of logits": (
+        lambda: fit([Dense(1)], X, YES, LOGITS, metrics=[metrics.BinaryIoU()]),
+        "write metrics.BinaryIoU(threshold=0)",
+    ),
+    "cross-entropy of logits as a metric": (
+        lambda: fit(
+            [Dense(3)], X, LABELS, losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["sparse_categorical_crossentropy"],
+        ),
+        "write metrics.SparseCategoricalCrossentropy(from_logits=True)",
+    ),
+    "accuracy of several classes at once, of logits": (
+        lambda: fit([Dense(3)], X, SEVERAL, LOGITS, metrics=["accuracy"]),
+        "write metrics=[metrics.BinaryAccuracy(threshold=0)]",
+    ),
+    "F1 of the largest of one output": (
+        lambda: fit([Dense(1, "sigmoid")], X, YES[:, None], BINARY, metrics=[metrics.F1Score()]),
+        "takes the largest output for yes, and there is 1, so that all samples are: write "
+        "metrics.F1Score(threshold=0.5)",
+    ),
+    "the accuracy of classes for one output": (
+        lambda: fit([Dense(1, "sigmoid")], X, YES, BINARY, metrics=["sparse_categorical_accuracy"]),
+        "looks for the largest of several outputs, but there is 1",
+    ),
+    "the accuracy that counts equal numbers": (
+        lambda: fit([Dense(1, "sigmoid")], X, YES, BINARY, metrics=[metrics.Accuracy()]),
+        "counts outputs that equal their targets exactly, as probabilities hardly do",
+    ),
+    "an evaluation of logits": (
+        lambda: compiled_model((4,), [Dense(1)], "sgd", LOGITS, metrics=["auc"]).evaluate(X, YES, verbose=0),
+        "write metrics.AUC(from_logits=True)",
+    ),
+    "an evaluation after a fit, which said it": (
+        lambda: fit([Dense(1)], X, YES, LOGITS, metrics=["auc"]).evaluate(X, YES, verbose=0),
+        "write metrics.AUC(from_logits=True)",
+    ),
     # -- settings ------------------------------------------------------------------------------------
     "a tail of classes that training never sees": (
         lambda: fit(
@@ -392,6 +456,22 @@ RIGHT: dict[str, Callable[[], Any]] = {
     ),
     "accuracy of yes or no as floats": lambda: fit(
         [Dense(1, "sigmoid")], X, YES[:, None], "mse", metrics=["accuracy"]
+    ),
+    "metrics of logits": lambda: fit(
+        [Dense(1)], X, YES[:, None], LOGITS,
+        metrics=[
+            "accuracy", metrics.AUC(from_logits=True), metrics.BinaryAccuracy(threshold=0),
+            metrics.Precision(0), metrics.Recall([0]), metrics.BinaryIoU(threshold=0),
+            metrics.BinaryCrossentropy(from_logits=True),
+        ],
+    ),
+    "metrics of the largest logits": lambda: fit(
+        [Dense(3)], X, ONE_HOT, CLASS_LOGITS,
+        metrics=["accuracy", metrics.Precision(top_k=1), metrics.F1Score(), "top_k_categorical_accuracy"],
+    ),
+    "metrics of probabilities": lambda: fit(
+        [Dense(1, "sigmoid")], X, YES[:, None], BINARY,
+        metrics=["accuracy", "auc", "precision", metrics.F1Score(threshold=0.5), "binary_crossentropy"],
     ),
     "sorted labels that are shuffled": lambda: fit([Dense(3, "softmax")], X, SORTED),
     "sorted labels with a stratified split": lambda: fit(

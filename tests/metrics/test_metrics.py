@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import losses, metrics, ops
+from hornbeam import layers, losses, metrics, ops
 from hornbeam.core import registry
 from hornbeam.core.convert import as_tensor
+from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.types import ShapeError
+from tests.helpers.builders import compiled_model
 from tests.helpers.metric_cases import CASES, inputs, weighted
 
 EXPECTED = json.loads((Path(__file__).parent / "metric_expected.json").read_text())
@@ -105,6 +107,29 @@ def test_auc_of_a_perfect_and_a_useless_ranking() -> None:
         metric = metrics.AUC()
         metric.update_state([0, 0, 1, 1], predictions)
         assert float(metric.result()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("curve", ["ROC", "PR", "PRGAIN"])
+@pytest.mark.parametrize("scores", [[-3.0, -1.0, 2.0, 4.0], [-3.0, -1.0, 0.5, 0.6]])
+def test_auc_of_scores_beyond_probabilities_keeps_the_ends_of_the_curve(curve: str, scores: list) -> None:
+    metric = metrics.AUC(curve=curve)
+    with pytest.warns(LikelyMistakeWarning, match=r"go from -3 to .* write AUC\(from_logits=True\)"):
+        metric.update_state([0, 0, 1, 1], scores)
+    metric.update_state([0, 0, 1, 1], scores)  # says it once
+    assert float(metric.result()) == pytest.approx(1.0)
+
+
+def test_scores_that_no_threshold_separates_are_named() -> None:
+    for metric in (metrics.AUC(), metrics.SensitivityAtSpecificity(0.9)):
+        with pytest.warns(LikelyMistakeWarning, match=r"go from 10 to 40, but its thresholds from"):
+            metric.update_state([0, 0, 1, 1], [10.0, 20.0, 30.0, 40.0])
+
+
+def test_accuracy_by_name_takes_logits_where_the_loss_does() -> None:
+    x = np.array([[-1.0], [0.25], [0.4], [3.0]], dtype="float32")
+    model = compiled_model((1,), [layers.Identity()], "sgd", losses.BinaryCrossentropy(from_logits=True),
+        metrics=["accuracy"])  # fmt: skip
+    assert model.evaluate(x, np.array([0, 1, 1, 1]), verbose=0, return_dict=True)["accuracy"] == 1.0
 
 
 def test_iou_from_a_hand_made_table() -> None:

@@ -172,10 +172,10 @@ class BinaryAccuracy(MeanMetricWrapper):
     Args:
         name: Key in the logs.
         dtype: Dtype of the variables and of the result; None for `hornbeam.config.floatx()`.
-        threshold: Number in (0, 1), the decision threshold.
+        threshold: Number in [0, 1), the decision threshold; 0 for logits.
 
     Raises:
-        ValueError: If `threshold` is not in (0, 1).
+        ValueError: If `threshold` is not in [0, 1).
 
     Example:
         >>> m = BinaryAccuracy(); m.update_state([[1], [0]], [[0.9], [0.8]]); float(m.result())
@@ -185,9 +185,10 @@ class BinaryAccuracy(MeanMetricWrapper):
     def __init__(
         self, name: str = "binary_accuracy", dtype: DTypeLike | None = None, threshold: float = 0.5
     ) -> None:
-        if threshold is not None and not 0 < threshold < 1:
-            raise ValueError(f"threshold must be a number in (0, 1), got {threshold!r}")
+        if threshold is not None and not 0 <= threshold < 1:
+            raise ValueError(f"threshold must be a number in [0, 1), got {threshold!r}")
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
+        self.threshold = threshold
 
 
 @exported(MODULE)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from hornbeam import ops
 from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_choice
@@ -73,6 +75,8 @@ class AUC(ConfusionMetric):
         else:
             inner = sorted(checked_thresholds(thresholds))
         super().__init__([-epsilon(), *inner, 1.0 + epsilon()], KINDS, name, dtype)
+        # The curve has its ends whatever the predictions are.
+        self._limits = [-np.inf, *inner, np.inf]
         if num_labels and not multi_label:
             raise ValueError("num_labels needs multi_label=True")
         self._given = thresholds
@@ -96,6 +100,8 @@ class AUC(ConfusionMetric):
         """
         if self.from_logits:
             y_pred = ops.sigmoid(y_pred)
+        y_pred = ops.convert_to_tensor(y_pred)
+        self._check_scores(y_pred, "for logits write AUC(from_logits=True), or scale other scores to 0 to 1")
         if not self._counters:
             self._build(int(ops.shape(y_pred)[-1]))
         if self.label_weights is not None and not self.multi_label:

@@ -14,14 +14,20 @@ import numpy as np
 from hornbeam import ops
 from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_int
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
-from hornbeam.core.variable import Variable
+from hornbeam.core.variable import Variable, current_variable_tracer
+from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.limits import count_elements
+from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import ShapeError
 from hornbeam.losses.shapes import as_weights, pair
 from hornbeam.metrics.metric import MODULE, Metric
+
+# Rounding by which a probability lies beyond 0 or 1.
+_MARGIN = 1e-3
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
@@ -77,6 +83,10 @@ class ConfusionMetric(Metric):
     ) -> None:
         super().__init__(dtype, name)
         self._thresholds = list(thresholds)
+        # True once the first predictions have been compared with the range of the thresholds.
+        self._checked = False
+        # What predictions are compared with.
+        self._limits = self._thresholds
         self._counters: dict[str, Variable] = {}
         self._kinds, self._names = list(kinds), list(names or kinds)
         self.top_k: int | None = None
@@ -115,7 +125,7 @@ class ConfusionMetric(Metric):
                 )
             y_true, y_pred = y_true[..., self.class_id], y_pred[..., self.class_id]
             weights = None if weights is None else weights[..., self.class_id]
-        batch_counts = counts(y_true, y_pred, weights, self._thresholds, multi_label)
+        batch_counts = counts(y_true, y_pred, weights, self._limits, multi_label)
         for kind, counter in self._counters.items():
             counter.assign_add(batch_counts[kind])
 
@@ -137,6 +147,19 @@ class ConfusionMetric(Metric):
         for kind in below[1:]:
             total = total + self._counters[kind]
         return ops.divide_no_nan(self._counters[above], total)
+
+    def _check_scores(self, y_pred: Tensor, remedy: str) -> None:
+        """Say of the first batch that thresholds between 0 and 1 do not order scores beyond."""
+        if self._checked or current_level() or current_variable_tracer() is not None or not y_pred.size:
+            return
+        self._checked = True
+        low, high = float(ops.min(y_pred)), float(ops.max(y_pred))
+        if low < -_MARGIN or high > 1 + _MARGIN:
+            warn_user(
+                f"{self.name}: predictions go from {low:g} to {high:g}, but its thresholds from 0 to 1, so "
+                f"that those beyond count as equal: {remedy}",
+                LikelyMistakeWarning,
+            )
 
     def _one_or_all(self, values: Tensor) -> Tensor:
         return values[0] if len(self._thresholds) == 1 else values
@@ -338,6 +361,13 @@ class _AtLeast(ConfusionMetric):
         self.class_id = class_id
         self._label, self._value = label, value
         self._build()
+
+    def update_state(
+        self, y_true: TensorLike, y_pred: TensorLike, sample_weight: TensorLike | None = None
+    ) -> None:
+        y_pred = ops.convert_to_tensor(y_pred)
+        self._check_scores(y_pred, "give it probabilities, such as ops.sigmoid(y_pred)")
+        super().update_state(y_true, y_pred, sample_weight)
 
     def _best(self, rates: Tensor, bound: Tensor) -> Tensor:
         return ops.max(ops.where(bound >= self._value, rates, 0.0))

@@ -123,7 +123,7 @@ class BinaryIoU(IoU):
 
     Args:
         target_class_ids: Sequence of 0 and 1, the classes to average over.
-        threshold: Number; predictions above it are class 1. None for predictions that are class indices.
+        threshold: Number; predictions of at least this are class 1. None if predictions are class indices.
         name: Key in the logs.
         dtype: Dtype of the counts; None for int64. Fractional sample weights need a float dtype.
 

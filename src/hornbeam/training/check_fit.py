@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from hornbeam._internal.context import context_variable, override
 from hornbeam._internal.warn import warn_user
 from hornbeam.errors import LikelyMistakeWarning
-from hornbeam.training.check_outputs import OUTPUT_CHECKS
+from hornbeam.training.check_outputs import METRIC_CHECKS, OUTPUT_CHECKS
 from hornbeam.training.check_pixels import INPUT_CHECKS
 from hornbeam.training.check_settings import SETTING_CHECKS
-from hornbeam.training.fit_facts import FitFacts
+from hornbeam.training.fit_facts import FitFacts, output_facts
+from hornbeam.training.packing import Batch
+from hornbeam.training.steps import Steps, training_state
 
 Check = Callable[[FitFacts], Iterator[str]]
 
@@ -32,6 +34,23 @@ def warn_of_likely_mistakes(facts: FitFacts) -> None:
     """Issue a `LikelyMistakeWarning` for everything that the checks find."""
     if _own_fit.get():
         return
+    metrics = training_state(facts.model).metrics
+    if metrics is not None:
+        metrics.judged = True
     for check in CHECKS:
         for sentence in check(facts):
+            warn_user(sentence, LikelyMistakeWarning)
+
+
+def warn_of_metrics(model: Steps, batch: Batch) -> None:
+    """Issue a `LikelyMistakeWarning` for metrics that do not fit the outputs, unless `fit` did.
+
+    For `evaluate`; batch: all samples, of a stream the first batch.
+    """
+    metrics = training_state(model).metrics
+    if metrics is None or metrics.judged or _own_fit.get():
+        return
+    metrics.judged = True
+    for check in METRIC_CHECKS:
+        for sentence in check(output_facts(model, batch)):
             warn_user(sentence, LikelyMistakeWarning)

@@ -41,7 +41,12 @@ def loss_function_name(loss: Loss | None) -> str:
     return fn.__name__ if getattr(fn, "__module__", "").startswith("hornbeam.losses") else ""
 
 
-def _option(loss: Loss, name: str, default: Any) -> Any:
+def takes_logits(loss: Loss | None) -> bool:
+    """Return whether a loss of this library expects logits instead of probabilities."""
+    return bool(_option(loss, "from_logits", False))
+
+
+def _option(loss: Loss | None, name: str, default: Any) -> Any:
     return getattr(loss, "options", {}).get(name, default)
 
 
@@ -109,7 +114,7 @@ def check_activation(loss: Loss, prediction: Tensor, where: str) -> None:
 
 
 def _check_logits(loss: Loss, kind: str, activation: str, at: str) -> None:
-    from_logits = bool(_option(loss, "from_logits", False))
+    from_logits = takes_logits(loss)
     if from_logits and activation in ("softmax", "sigmoid"):
         warning_policy.on_warning(
             f"{at} ends in a {activation}, but the loss {loss.name} has from_logits=True and would apply it "

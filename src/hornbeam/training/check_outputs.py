@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from hornbeam import metrics as metrics_module
 from hornbeam.data.splits.split import class_ids
+from hornbeam.metrics.confusion import ConfusionMetric
 from hornbeam.training.fit_facts import FitFacts, OutputFacts, some_samples
 
 # Mean absolute target that a network reaches only after many updates.
@@ -95,9 +96,9 @@ def check_large_targets(facts: FitFacts) -> Iterator[str]:
             )
 
 
-def check_accuracy(facts: FitFacts) -> Iterator[str]:
+def check_accuracy(outputs: Sequence[OutputFacts]) -> Iterator[str]:
     """Accuracy of outputs that are not classes."""
-    for output in facts.outputs:
+    for output in outputs:
         for name, metric in output.metrics:
             example = _no_class(output, metric)
             if example is not None:
@@ -108,9 +109,9 @@ def check_accuracy(facts: FitFacts) -> Iterator[str]:
                 )
 
 
-def check_accuracy_of_several(facts: FitFacts) -> Iterator[str]:
+def check_accuracy_of_several(outputs: Sequence[OutputFacts]) -> Iterator[str]:
     """Accuracy of the largest output alone, where a sample has several classes at once."""
-    for output in facts.outputs:
+    for output in outputs:
         names = [
             name for name, metric in output.metrics if type(metric) is metrics_module.CategoricalAccuracy
         ]
@@ -118,10 +119,81 @@ def check_accuracy_of_several(facts: FitFacts) -> Iterator[str]:
         if output.kind != "binary" or not names or y.ndim != 2 or y.dtype.kind not in "biuf":
             continue
         if ((y == 0) | (y == 1)).all() and (y.sum(axis=1) > 1).any():
+            remedy = "[metrics.BinaryAccuracy(threshold=0)]" if output.from_logits else "['binary_accuracy']"
             yield (
                 f"{output.where}: the metric {names[0]!r} compares the largest output alone, but samples "
-                "have several classes: write metrics=['binary_accuracy']"
+                f"have several classes: write metrics={remedy}"
             )
+
+
+def check_scores(outputs: Sequence[OutputFacts]) -> Iterator[str]:
+    """Metrics of probabilities that are given logits."""
+    for output in outputs:
+        if output.kind is None or not output.from_logits:
+            continue
+        arguments = {name: _argument_for_logits(metric, output.kind) for name, metric in output.metrics}
+        names = [name for name, argument in arguments.items() if argument is not None]
+        written = [
+            f"metrics.{type(metric).__name__}({arguments[name]})"
+            for name, metric in output.metrics
+            if arguments[name]
+        ]
+        if not names:
+            continue
+        final = "sigmoid" if output.kind == "binary" else "softmax"
+        remedy = f"activation='{final}' in the last layer, and the loss without from_logits=True"
+        several = len(names) > 1
+        yield (
+            f"{output.where}: the {'metrics' if several else 'metric'} {', '.join(map(repr, names))} "
+            f"{'expect' if several else 'expects'} probabilities, but the output gives any numbers (logits): "
+            f"write {', '.join(written) if len(written) == len(names) else remedy}"
+        )
+
+
+def check_decisions(outputs: Sequence[OutputFacts]) -> Iterator[str]:
+    """Metrics that take one output for the largest of several, or a probability for a class."""
+    for output in outputs:
+        single = output.shape[-1:] == (1,)
+        for name, metric in output.metrics:
+            at = f"{output.where}: the metric {name!r}"
+            if single and isinstance(metric, metrics_module.SparseCategoricalAccuracy):
+                yield (
+                    f"{at} looks for the largest of several outputs, but there is 1, so that it says "
+                    "nothing: write metrics=['accuracy']"
+                )
+            elif single and isinstance(metric, metrics_module.FBetaScore) and metric.threshold is None:
+                yield (
+                    f"{at} takes the largest output for yes, and there is 1, so that all samples are: write "
+                    f"metrics.{type(metric).__name__}(threshold=0.5)"
+                )
+            elif output.kind and type(metric) is metrics_module.Accuracy:
+                yield (
+                    f"{at} counts outputs that equal their targets exactly, as probabilities hardly do: "
+                    "write metrics=['accuracy']"
+                )
+
+
+_ENTROPIES = (
+    metrics_module.BinaryCrossentropy,
+    metrics_module.CategoricalCrossentropy,
+    metrics_module.SparseCategoricalCrossentropy,
+)
+
+
+def _argument_for_logits(metric: object, kind: str) -> str | None:
+    """Return the argument by which a metric takes logits, "" if it has none, None if it takes them."""
+    if isinstance(metric, _ENTROPIES):
+        return None if metric.get_config()["from_logits"] else "from_logits=True"
+    argument: str | None = None
+    if isinstance(metric, metrics_module.AUC):
+        argument = None if metric.from_logits else "from_logits=True"
+    elif isinstance(metric, (metrics_module.BinaryAccuracy, metrics_module.BinaryIoU)):
+        argument = "threshold=0" if metric.threshold else None
+    elif isinstance(metric, metrics_module.FBetaScore):
+        argument = "" if metric.threshold else None
+    elif isinstance(metric, ConfusionMetric) and any(limit > 0 for limit in metric.thresholds):
+        argument = "thresholds=0" if len(metric.thresholds) == 1 else ""
+    return argument if argument is None or kind == "binary" else ""
 
 
 def _no_class(output: OutputFacts, metric: object) -> float | None:
@@ -187,12 +259,20 @@ def check_one_class(facts: FitFacts) -> Iterator[str]:
             )
 
 
+METRIC_CHECKS = (check_accuracy, check_accuracy_of_several, check_scores, check_decisions)
+
+
+def check_metrics(facts: FitFacts) -> Iterator[str]:
+    """Metrics that do not fit the outputs."""
+    for check in METRIC_CHECKS:
+        yield from check(facts.outputs)
+
+
 OUTPUT_CHECKS = (
     check_last_activation,
     check_reachable,
     check_large_targets,
-    check_accuracy,
-    check_accuracy_of_several,
+    check_metrics,
     check_probabilities,
     check_one_class,
 )

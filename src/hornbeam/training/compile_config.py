@@ -20,6 +20,7 @@ from hornbeam.training.check_labels import (
     check_class_numbers,
     check_labels,
     last_activations,
+    takes_logits,
 )
 from hornbeam.training.nested_losses import (
     NestedLoss,
@@ -266,8 +267,12 @@ class CompileMetrics(StatelessMethods):
         metrics: PerOutput[MetricLike] | None,
         weighted_metrics: PerOutput[MetricLike] | None,
         model: Network,
+        losses: Losses,
     ) -> None:
         self.model = model
+        self.losses = losses
+        # True once the metrics have been compared with what they are given.
+        self.judged = False
         self.spec = _of_models(metrics, "spec")
         if weighted_metrics is None and isinstance(metrics, (list, tuple)):
             compiled: list[Any] = [part for part in metrics if isinstance(part, CompileMetrics)]
@@ -303,7 +308,7 @@ class CompileMetrics(StatelessMethods):
         ):
             for index, parts in enumerate(_per_output(spec, outputs, argument)):
                 for part in parts:
-                    metric = self._object(part, targets[index], outputs.tensors[index], argument)
+                    metric = self._object(index, part, targets[index], outputs.tensors[index], argument)
                     name = part if isinstance(part, str) else metric.name
                     if weighted and name in plain:
                         name = f"weighted_{name}"
@@ -314,7 +319,7 @@ class CompileMetrics(StatelessMethods):
         self.shapes = [tuple(prediction.shape[1:]) for prediction in outputs.tensors]
         self.outputs = outputs.without_values()
 
-    def _object(self, part: Any, target: Any, prediction: Any, argument: str) -> Metric:
+    def _object(self, index: int, part: Any, target: Any, prediction: Any, argument: str) -> Metric:
         unused = self._resolved.get(id(part))
         metric = unused.pop() if unused else _make_metric(part)
         if metric is not None:
@@ -323,8 +328,9 @@ class CompileMetrics(StatelessMethods):
             raise ValueError(
                 f"{argument} has {part!r}, which compares predictions with targets, but y is missing"
             )
+        loss = self.losses.by_output[index] if self.losses.by_output else None
         with eager_scope():
-            return _accuracy(part, tuple(target.shape), tuple(prediction.shape))
+            return _accuracy(part, tuple(target.shape), tuple(prediction.shape), takes_logits(loss))
 
     @property
     def variables(self) -> list[Any]:
@@ -432,8 +438,11 @@ def _crossentropy(name: str, target: tuple[int, ...], prediction: tuple[int, ...
     return _CLASSIFICATION[_kind(target, prediction)][0](name=name)
 
 
-def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...]) -> Metric:
-    return _CLASSIFICATION[_kind(target, prediction)][1](name=name)
+def _accuracy(name: str, target: tuple[int, ...], prediction: tuple[int, ...], logits: bool) -> Metric:
+    kind = _kind(target, prediction)
+    if kind == "binary" and logits:
+        return metrics_module.BinaryAccuracy(name, threshold=0.0)
+    return _CLASSIFICATION[kind][1](name=name)
 
 
 def _per_output(spec: Tree, outputs: Outputs, argument: str) -> list[list[Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.core.jit import Traced
 from hornbeam.losses import Loss
-from hornbeam.training.check_labels import loss_function_name, loss_kind
+from hornbeam.training.check_labels import loss_function_name, loss_kind, takes_logits
 from hornbeam.training.compile_config import describe
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.packing import Batch
@@ -44,7 +44,7 @@ class OutputFacts:
 
     @property
     def from_logits(self) -> bool:
-        return bool(getattr(self.loss, "options", {}).get("from_logits", False))
+        return takes_logits(self.loss)
 
     @property
     def is_regression(self) -> bool:
@@ -78,7 +78,7 @@ class FitFacts:
     @cached_property
     def outputs(self) -> list[OutputFacts]:
         """The outputs that have a loss of their own."""
-        return _outputs(self.model, self.batch)
+        return output_facts(self.model, self.batch)
 
     def step(self) -> Traced | None:
         """Return the traced training step, None if it runs eagerly."""
@@ -89,7 +89,8 @@ class FitFacts:
         return getattr(state.compiled_step("train", signature), "traced", None)
 
 
-def _outputs(model: Steps, batch: Batch) -> list[OutputFacts]:
+def output_facts(model: Steps, batch: Batch) -> list[OutputFacts]:
+    """Return the facts of the outputs that have a loss of their own, once a step has been traced."""
     state = training_state(model)
     losses = state.losses
     if losses is None or losses.outputs is None or batch.y is None:

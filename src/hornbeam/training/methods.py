@@ -90,7 +90,8 @@ class TrainingMethods(Steps):
                 name.
             loss_weights: Factors of the outputs' losses: a list, or a dict by output name.
             metrics: List of names, functions or Metrics; for several outputs a list or dict of such lists.
-                "accuracy" becomes the accuracy for the shapes of targets and outputs.
+                "accuracy" becomes the accuracy for the shapes of targets and outputs, with the threshold 0
+                where a binary cross-entropy has from_logits=True.
             weighted_metrics: As `metrics`, with sample weights.
             run_eagerly: Run steps line by line, for debugging.
             steps_per_execution: Steps between calls of batch callbacks, which get the number of the first and
@@ -114,7 +115,7 @@ class TrainingMethods(Steps):
         losses = Losses(loss, loss_weights)
         trainer, compiled = self._hb_trainer, None
         if metrics is not None or weighted_metrics is not None:
-            compiled = CompileMetrics(metrics, weighted_metrics, trainer.model)
+            compiled = CompileMetrics(metrics, weighted_metrics, trainer.model, losses)
         trainer.optimizer, trainer.losses, trainer.metrics = rule, losses, compiled
         trainer.loss_tracker = metrics_module.Mean(name="loss")
         trainer.trainable.clear()

@@ -24,7 +24,7 @@ from hornbeam.training.callbacks.base import History
 from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
 from hornbeam.training.callbacks.simple import stops_at_nan
-from hornbeam.training.check_fit import warn_of_likely_mistakes
+from hornbeam.training.check_fit import warn_of_likely_mistakes, warn_of_metrics
 from hornbeam.training.check_inputs import nan_stops
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import (
@@ -323,6 +323,7 @@ class Trainer(TrainingState):
             self.training_rows.check(self.model, x)
         self._validate_and_trace("test", data, steps, None)
         self.training_inputs.compare(data.known.x, "evaluate()")
+        warn_of_metrics(self.model, data.known)
         callbacks = self._callback_list(callbacks, verbose, verbose != 0, data, steps)
         count_evaluation(sealed, f"evaluate of {describe(self.model)}", quiet=verbose == 0)
         return self.run_evaluation(data, callbacks, steps)
