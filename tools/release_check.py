@@ -58,8 +58,8 @@ class Release:
         self.dist, self.unpacked, self.folder = folder / "dist", folder / "unpacked", folder
 
     def file(self, pattern: str) -> Path:
-        (found,) = self.dist.glob(pattern)
-        return found
+        (path,) = self.dist.glob(pattern)
+        return path
 
     def sdist(self) -> str:
         """Build the sdist, and unpack it outside of version control."""

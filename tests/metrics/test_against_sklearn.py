@@ -37,7 +37,8 @@ def data(draw: st.DrawFn) -> Data:
     y = rng.integers(0, 2, count)
     y[:2] = 0, 1
     levels = draw(st.integers(2, 199))  # few give ties
-    p = (rng.integers(0, 199, levels)[rng.integers(0, levels, count)] + 0.5) / 199
+    grid = (np.delete(np.arange(199), 99) + 0.5) / 199
+    p = rng.choice(grid, levels)[rng.integers(0, levels, count)]
     w = rng.integers(0, 4, count).astype(float) if draw(st.booleans()) else None
     if w is not None:
         w[:2] = 1

@@ -22,7 +22,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import layers, ops
 from hornbeam.core.registry import register_keras_serializable
-from hornbeam.errors import ModelFileError, UnknownObjectError
+from hornbeam.errors import LegacyFormatWarning, ModelFileError, UnknownObjectError
 from hornbeam.saving import archive as archive_module
 from hornbeam.saving import load_model, load_weights, save_model, save_weights
 from hornbeam.saving.model_parts import saved_parts
@@ -450,10 +450,25 @@ def test_weights_of_another_model(tmp_path: Path) -> None:
     assert "layers/dense_1/vars/0: the file has shape (4, 3)" in str(error.value)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    model.load_weights(path, skip_mismatch=True)
+    with pytest.warns(UserWarning, match="weights loaded: 2; left out by skip_mismatch=True: layers/dense_1"):
+        model.load_weights(path, skip_mismatch=True)
     after = model.get_weights()
     assert not np.array_equal(after[0], before[0])
     np.testing.assert_array_equal(after[2], before[2])
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".npz", ".keras"])
+def test_weights_of_which_none_fits(tmp_path: Path, suffix: str) -> None:
+    path, (model, _) = tmp_path / f"m{suffix}", dense()
+    other = hb.Sequential([hb.Input((9,)), layers.Dense(8, use_bias=False), layers.Dense(7, use_bias=False)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LegacyFormatWarning)
+        other.save(path) if suffix == ".keras" else other.save_weights(path)
+    before = model.get_weights()
+    with pytest.raises(ModelFileError, match="no weight of the file fits the model"):
+        model.load_weights(path, skip_mismatch=True)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import SizeBudget, how_to_raise, parse_json, to_storable
 from hornbeam.saving.finite import warn_of_non_finite
 from hornbeam.saving.formats import check_exists, path_text
+from hornbeam.saving.mismatches import report_skipped
 from hornbeam.saving.zip_files import open_zip, unpacked
 
 _LONGEST_HEADER = 10_000
@@ -139,6 +140,7 @@ def assign_arrays(
             problems.append(f"{name}: the file has shape {array.shape}, {path} has {variable.shape}")
         else:
             pairs.append((variable, array))
+    left_out = list(problems)
     problems += [
         f"{name}: no weight of the model uses it (shape {stored[name].shape})" for name in sorted(unused)
     ]
@@ -148,6 +150,7 @@ def assign_arrays(
             + "\n  ".join(problems[:20])
             + (f"\n  {advice}" if advice else "")
         )
+    report_skipped(left_out, len(pairs))
     warn_of_non_finite((variable.path, array) for variable, array in pairs)
     for variable, array in pairs:
         variable.assign(array)

@@ -38,6 +38,7 @@ from hornbeam.saving.hdf5 import (
 from hornbeam.saving.legacy.h5 import read_legacy_weights
 from hornbeam.saving.legacy.write import warn_of_legacy_format, write_legacy_weights
 from hornbeam.saving.members import read_archive
+from hornbeam.saving.mismatches import report_skipped
 from hornbeam.saving.model_parts import (
     Part,
     complete_parts,
@@ -297,9 +298,10 @@ def read_weights(
     parts = complete_parts(model, skip, merged=not state_required)
     with open_shards(files if isinstance(files, Sequence) else [files]) as store:
         parts = _located(model, parts, store)
-        arrays = _arrays(parts, store, skip_mismatch, state_required)
+        arrays, skipped = _arrays(parts, store, skip_mismatch, state_required)
         stores = [(part.custom_store, _values(part, store)) for part in parts if part.custom_store]
         point = read_resume_point(store)
+    report_skipped(skipped, len(arrays))
     if before is not None:
         before()
     for layer, values in stores:
@@ -347,8 +349,8 @@ def _is_absent(part: Part, store: Store) -> bool:
 
 def _arrays(
     parts: Sequence[Part], store: Store, skip_mismatch: bool, state_required: bool
-) -> list[tuple[Any, np.ndarray]]:
-    """Return every variable with its value in the file."""
+) -> tuple[list[tuple[Any, np.ndarray]], list[str]]:
+    """Return the variables with their values in the file, and what does not fit."""
     problems: list[str] = []
     pairs: list[tuple[Any, h5py.Dataset]] = []
     for part in parts:
@@ -368,7 +370,7 @@ def _arrays(
         raise ModelFileError(
             f"the weights do not fit the model ({len(problems)} problems):\n  " + "\n  ".join(problems[:20])
         )
-    return [(variable, read_numbers(dataset)) for variable, dataset in pairs]
+    return [(variable, read_numbers(dataset)) for variable, dataset in pairs], problems
 
 
 def _values(part: Part, store: Store) -> dict[str, np.ndarray]:

@@ -28,6 +28,7 @@ from hornbeam.saving.legacy.arrays import (
     has_convolutions,
     incompatible_padding,
 )
+from hornbeam.saving.mismatches import report_skipped
 
 if TYPE_CHECKING:
     from hornbeam.layers import Layer
@@ -96,10 +97,12 @@ def read_legacy_weights(
             if named and any(entry.origin.turned for entry in stored):
                 _check_padding(model)
             pairs = _pairs(stored, skip_mismatch) + _top_level(model, store, raw, skip_mismatch)
+            skipped = [problem for entry in stored if (problem := _problem(entry))]
     except ModelFileError:
         raise
     except Exception as error:  # h5py raises many types for damaged files
         raise ModelFileError(f"the weights are not a readable HDF5 file: {error}") from error
+    report_skipped(skipped, len(pairs))
     warn_of_non_finite((variable.path, array) for variable, array in pairs)
     for variable, array in pairs:
         variable.assign(array)
