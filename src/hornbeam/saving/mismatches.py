@@ -1,4 +1,4 @@
-"""What `skip_mismatch=True` leaves out."""
+"""Report of what `skip_mismatch=True` leaves out."""
 
 from __future__ import annotations
 
