@@ -29,14 +29,20 @@ def exported(model: hb.Model, folder: Path, **options: Any) -> FrozenModel:
 
 def test_augmentation_is_no_part_of_a_page(tmp_path: Path) -> None:
     model = hb.Sequential(
-        [hb.Input((8, 8, 1)), layers.RandomFlip(), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2)]
+        [
+            hb.Input((8, 8, 1)),
+            layers.RandomFlip(),
+            layers.Conv2D(2, 3),
+            layers.Flatten(),
+            layers.Dense(2, name="last"),
+        ]
     )
     frozen = exported(model, tmp_path)
     x = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
     (name,) = (spec.name for spec in frozen.signatures["predict"].inputs)
     for _ in range(2):
         activations = frozen.run({name: x}, signature="layers")
-        np.testing.assert_array_equal(activations["dense"], model.predict(x, verbose=0))
+        np.testing.assert_array_equal(activations["last"], model.predict(x, verbose=0))
 
 
 def test_predictions_layers_and_metadata(tmp_path: Path) -> None:

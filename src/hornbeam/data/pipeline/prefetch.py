@@ -164,7 +164,7 @@ def map_ordered_chunked(
 
 
 def _wait_for(
-    future: Future[R], threads: list[threading.Thread], while_waiting: Callable[[], None] | None
+    future: Future[R], threads: list[threading.Thread], while_waiting: Callable[[], None] | None = None
 ) -> R:
     """Return a result. Raises RuntimeError if a thread ended before.
 
