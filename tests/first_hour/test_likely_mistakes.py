@@ -239,14 +239,13 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: fit([Dense(3)], X, ONE_HOT, CLASS_LOGITS, metrics=["auc"]),
         "write activation='softmax' in the last layer, and the loss without from_logits=True",
     ),
-    "precision, recall and binary accuracy of logits": (
+    "precision and recall of logits": (
         lambda: fit(
             [Dense(1)], X, YES, LOGITS,
-            metrics=[metrics.Precision(name="p"), metrics.Recall(0.5, name="r"), "binary_accuracy"],
+            metrics=[metrics.Precision(name="p"), metrics.Recall(0.5, name="r")],
         ),
-        "the metrics 'p', 'r', 'binary_accuracy' expect probabilities, but the output gives any numbers "
-        "(logits): write metrics.Precision(thresholds=0), metrics.Recall(thresholds=0), "
-        "metrics.BinaryAccuracy(threshold=0)",
+        "the metrics 'p', 'r' expect probabilities, but the output gives any numbers (logits): write "
+        "metrics.Precision(thresholds=0), metrics.Recall(thresholds=0)",
     ),
     "sensitivity of logits": (
         lambda: fit([Dense(1)], X, YES, LOGITS, metrics=[metrics.SensitivityAtSpecificity(0.9)]),

@@ -187,7 +187,7 @@ def _argument_for_logits(metric: object, kind: str) -> str | None:
     argument: str | None = None
     if isinstance(metric, metrics_module.AUC):
         argument = None if metric.from_logits else "from_logits=True"
-    elif isinstance(metric, (metrics_module.BinaryAccuracy, metrics_module.BinaryIoU)):
+    elif isinstance(metric, metrics_module.BinaryIoU):  # BinaryAccuracy gets logits in Keras's own guides
         argument = "threshold=0" if metric.threshold else None
     elif isinstance(metric, metrics_module.FBetaScore):
         argument = "" if metric.threshold else None
