@@ -52,6 +52,8 @@ def exported(model: hb.Model, path: Path, **options: Any) -> Any:
 
 
 def inputs(x: Any, rows: int) -> np.ndarray:
+    if x.name == "indices":
+        return RNG.integers(0, 9, (rows, *x.shape[1:])).astype("float32")
     shape = (rows, *(n or 9 for n in x.shape[1:]))
     return (
         RNG.integers(0, 9, shape).astype(x.dtype)
@@ -233,7 +235,7 @@ LAYERS: dict[str, tuple[Callable[[], hb.Model], dict[str, int]]] = {
         {"Transpose": 2, "LSTM": 2, "Reshape": 2, "Concat": 1},
     ),
     "Embedding of floats": (
-        lambda: trained(hb.Sequential([layers.Input((5,)), layers.Embedding(9, 3)])),
+        lambda: trained(hb.Sequential([layers.Input((5,), name="indices"), layers.Embedding(9, 3)])),
         {"Cast": 1, "Gather": 1},
     ),
     "Flatten": (

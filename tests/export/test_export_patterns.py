@@ -23,6 +23,7 @@ from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import leaf
 from hornbeam.ir.sizes import named_size
 from hornbeam.ir.types import TensorType
+from hornbeam.layers.host_checks import noted_indices
 
 RNG = np.random.default_rng(0)
 
@@ -34,7 +35,8 @@ def trace(model: hb.Model) -> ExportTrace:
     def predict(*xs: Any) -> Any:
         return model(*tree.pack_sequence_as(structure, list(xs)), training=False)
 
-    return trace_for_export(predict, types, "the model")
+    with noted_indices(are_checked=True):
+        return trace_for_export(predict, types, "the model")
 
 
 def found_in(model: hb.Model) -> list[Operator]:

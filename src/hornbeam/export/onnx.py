@@ -19,6 +19,7 @@ from hornbeam.export.unknown_sizes import input_types, refuse_updates, trace_for
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.node import Node
 from hornbeam.ir.trace import expanded
+from hornbeam.layers.host_checks import noted_indices
 from hornbeam.saving.files import replace_file
 from hornbeam.saving.model_parts import weight_names
 from hornbeam.training.inference_plan import fold_scales
@@ -166,7 +167,8 @@ def _emitted(
         outputs = model(*tree.pack_sequence_as(structure, inputs), training=False)
         return tree.map_structure(lambda y: ops.cast(y, outside_dtype(y.dtype)), outputs)
 
-    trace = trace_for_export(predict, types, model.describe())
+    with noted_indices(are_checked=True):  # Gather of ONNX refuses indices out of range
+        trace = trace_for_export(predict, types, model.describe())
     traced = trace.traced
     refuse_updates(model, traced, "an ONNX file")
     file_names = {id(variable): name for name, variable in weight_names(model)}

@@ -18,6 +18,7 @@ from hornbeam.export.unknown_sizes import input_types, trace_for_export
 from hornbeam.ir.complex_pairs import lower
 from hornbeam.ir.trace import expanded
 from hornbeam.ir.types import numpy_dtype
+from hornbeam.layers.host_checks import noted_indices
 from hornbeam.models.host import has_host_layers
 
 if TYPE_CHECKING:
@@ -197,9 +198,10 @@ class ExportArchive:
         """Convert a function to one on TensorFlow tensors."""
         flat = tree.flatten(specs)
         types = input_types([(tuple(spec.shape), spec.dtype.name) for spec in flat])
-        trace = trace_for_export(
-            lambda *xs: fn(*tree.pack_sequence_as(specs, xs)), types, f"endpoint {name!r}"
-        )
+        with noted_indices(are_checked=True):  # gather of TensorFlow refuses indices out of range
+            trace = trace_for_export(
+                lambda *xs: fn(*tree.pack_sequence_as(specs, xs)), types, f"endpoint {name!r}"
+            )
         evaluate(trace.constants)
         constants = [self._engine.get(buffer_of(node, self._engine)) for node in trace.constants]
         traced = trace.traced

@@ -126,7 +126,8 @@ def _members_of(model: Model) -> dict[str, Any]:
     """Return the contents of a model's file by name."""
     config = json.dumps(registry.serialize(model))
     now = time.strftime("%Y-%m-%d@%H:%M:%S")
-    inputs = trainer_of(model).training_inputs.statistics
+    trainer = trainer_of(model)  # a FeatureSpace has none
+    inputs = {} if trainer is None else trainer.training_inputs.statistics
     metadata = {
         "keras_version": FORMAT_VERSION,
         "date_saved": now,
@@ -225,6 +226,6 @@ def load_model(
         read_weights(model, io.BytesIO(weights))
     load_assets(model, members.assets)
     about = parse_json(members.metadata, METADATA) if members.metadata else None
-    if isinstance(about, dict):
+    if isinstance(about, dict) and trainer_of(model) is not None:
         trainer_of(model).training_inputs.statistics = from_config(about.get(TRAINING_INPUTS))
     return model

@@ -71,8 +71,10 @@ def train(images: np.ndarray, labels: np.ndarray, steps: int) -> Model:
     return model
 
 
-def run(*, seed: int, validate: bool = False, train_samples: int | None = None, steps: int = STEPS) -> int:
-    """Train and report; return the exit status."""
+def run(
+    *, seed: int, validate: bool = False, train_samples: int | None = None, steps: int | None = None
+) -> int:
+    """Train and report; return the exit status. steps: updates, `STEPS` for None."""
     set_random_seed(seed)
     (x, y), (x_test, y_test) = mnist.load_data()
     rows = np.arange(len(x))
@@ -80,7 +82,7 @@ def run(*, seed: int, validate: bool = False, train_samples: int | None = None, 
         rows, held_out = split(y, VALIDATION, 0)
         x_test, y_test = x[held_out], y[held_out]
     rows = rows[:train_samples]
-    model = train(x[rows, ..., None], y[rows], steps)
+    model = train(x[rows, ..., None], y[rows], STEPS if steps is None else steps)
     logits = model.predict(x_test[..., None], batch_size=500, verbose=0)
     accuracy = float((logits.argmax(-1) == y_test).mean())
     seconds = process_age()
