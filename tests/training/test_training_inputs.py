@@ -20,6 +20,7 @@ _RNG = np.random.default_rng(0)
 # Bright squares on black, from 0 to 1.
 _X = np.zeros((96, 12, 12), np.float32)
 _X[:, 3:9, 3:9] = _RNG.uniform(size=(96, 6, 6))
+_X[:, 5, 5] = 1
 _Y = np.arange(96) % 3
 
 
@@ -131,18 +132,24 @@ def test_a_copy_without_weights_knows_nothing(trained: hb.Model) -> None:
         hb.models.clone_model(trained).predict(_X * 255, verbose=0)
 
 
+@pytest.mark.parametrize(("scale", "shift", "text"), [(1, 0, "1 - x"), (255, 0, "255 - x"), (2, -1, "-x")])
+def test_says_how_to_invert(scale: float, shift: float, text: str) -> None:
+    trained, used = (InputStatistics.of(scale * x + shift) for x in (_X, 1 - _X))
+    assert trained is not None
+    assert used is not None
+    assert f"invert them ({text})" in str(trained.difference(used))
+
+
 def test_what_is_no_statistics_in_a_file_is_left_out() -> None:
     good = InputStatistics.of(_X)
     assert good is not None
     config = to_config({"x": good})
     assert from_config(config) == {"x": good}
-    for field, value in (
-        ("low", "0"),
-        ("high", float("nan")),
-        ("magnitude", 0),
-        ("whole", 1),
-        ("border", []),
-    ):
+    wrong = [
+        ("low", "0"), ("low", 10**400), ("high", float("nan")), ("high", float("inf")), ("magnitude", 0),
+        ("integers", 1), ("border", []),
+    ]  # fmt: skip
+    for field, value in wrong:
         assert from_config({"x": {**config["x"], field: value}}) == {}
     assert from_config([1]) == from_config({"x": 1}) == from_config({"x": {"low": 0.0}}) == {}
 

@@ -8,7 +8,8 @@ images are bright that were dark.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -69,10 +70,12 @@ class InputStatistics:
                 return f"{scale}: give data that are scaled as in training, and only once"
         if self.border is None or used.border is None or (self.border < 0.5) == (used.border < 0.5):
             return None
-        dark, bright = "a dark border", "a bright border"
-        now, then = (bright, dark) if self.border < 0.5 else (dark, bright)
-        invert = "255 - x" if max(self.high, used.high) > 1 else "1 - x"
-        return f"images with {now}, and those of the training have {then}: invert them ({invert})"
+        now, then = ("bright", "dark") if self.border < 0.5 else ("dark", "bright")
+        ends = used.low + used.high
+        invert = f"{ends:.3g} - x" if abs(ends) > 0.01 * used.magnitude else "-x"
+        return (
+            f"images with a {now} border, and those of the training have a {then} one: invert them ({invert})"
+        )
 
 
 def _border(values: np.ndarray, low: float, high: float) -> float | None:
@@ -131,13 +134,12 @@ def from_config(config: Any) -> dict[str, InputStatistics]:
     """Return the statistics that a file holds. What is not one is left out: it serves a warning alone."""
     if not isinstance(config, Mapping):
         return {}
-    fields: Sequence[str] = ("low", "high", "magnitude")
     return {
         str(name): InputStatistics(**about)
         for name, about in config.items()
         if isinstance(about, Mapping)
         and set(about) == set(InputStatistics.__dataclass_fields__)
-        and all(_is_number(about[field]) for field in fields)
+        and all(_is_number(about[field]) for field in ("low", "high", "magnitude"))
         and about["magnitude"] > 0
         and max(abs(about["low"]), abs(about["high"])) > 0
         and isinstance(about["integers"], bool)
@@ -146,4 +148,4 @@ def from_config(config: Any) -> dict[str, InputStatistics]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

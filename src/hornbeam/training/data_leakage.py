@@ -144,9 +144,9 @@ def warn_of_reshuffled_parts(x: Tree, validation: Tree) -> None:
         )
 
 
-def warn_of_unknown_order(dataset: Dataset, batch: Batch) -> None:
+def warn_of_unknown_order(dataset: Dataset, data: Data) -> None:
     """Warn if predictions come in an order that no other pass over the labels has."""
-    if batch.y is not None and any(stage.reshuffles for stage in stage_of(dataset).shuffles()):
+    if any(stage.reshuffles for stage in stage_of(dataset).shuffles()) and data.known.y is not None:
         warn_user(
             "predict() got a dataset with a new order in every pass: labels that another pass reads do not "
             "belong to these predictions. Leave shuffle() out, or take both from one pass: "

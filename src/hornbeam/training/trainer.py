@@ -290,8 +290,8 @@ class Trainer(TrainingState):
         if not self.run_eagerly:
             for signature in data.signatures(steps):
                 step = self.compiled_step(mode, signature)
-                if isinstance(step, (Step, CheckedStep)):
-                    step.check_values(batch.leaves)
+            if isinstance(step, (Step, CheckedStep)):
+                step.check_values(batch.leaves)  # the steps of all signatures read the same arguments
         if compares:
             assert losses is not None
             losses.check_values(y, self.model, class_weight)
@@ -370,7 +370,7 @@ class Trainer(TrainingState):
         )
         steps = check_arguments.limit_steps("steps", steps, data, self.steps_per_execution)
         if isinstance(x, Dataset):
-            warn_of_unknown_order(x, data.known)
+            warn_of_unknown_order(x, data)
         count = steps if steps is not None else data.steps
         callbacks = self._callback_list(callbacks, verbose, verbose != 0 and count != 1, data, steps)
         callbacks.on_predict_begin()
