@@ -72,10 +72,8 @@ class InputStatistics:
             return None
         now, then = ("bright", "dark") if self.border < 0.5 else ("dark", "bright")
         ends = used.low + used.high
-        invert = f"{ends:.3g} - x" if abs(ends) > 0.01 * used.magnitude else "-x"
-        return (
-            f"images with a {now} border, and those of the training have a {then} one: invert them ({invert})"
-        )
+        fix = f"{ends:.3g} - x" if abs(ends) > 0.01 * used.magnitude else "-x"
+        return f"images with a {now} border, those of the training have a {then} one: invert them ({fix})"
 
 
 def _border(values: np.ndarray, low: float, high: float) -> float | None:
@@ -83,10 +81,8 @@ def _border(values: np.ndarray, low: float, high: float) -> float | None:
     images = _as_images(values)
     if images is None or high <= low:
         return None
-    rings = np.concatenate(
-        [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1
-    ).mean(1)
-    rings = (rings - low) / (high - low)
+    sides = [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]]
+    rings = (np.concatenate(sides, axis=1).mean(1) - low) / (high - low)
     border = float(rings.mean())
     share = float((rings < _DARK).mean() if border < 0.5 else (rings > _BRIGHT).mean())
     return border if share >= 0.9 else None
