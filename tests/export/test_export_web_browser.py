@@ -97,7 +97,7 @@ def test_a_seven_is_named(browser: Any, address: str) -> None:
 
 def test_drawings_are_collected_into_a_file(browser: Any, address: str) -> None:
     page, heard = opened(browser, address, "light", 390)
-    ready(page)
+    ready(page).evaluate(FOLD)
     page.get_by_text("Collect drawings").click()
     page.get_by_role("button", name="Keep this one").click()
     page.get_by_text("Draw something first.").wait_for()
@@ -128,7 +128,7 @@ def test_drawn_digits_of_the_test_set(browser: Any, address: str, digits: hb.Mod
     _, (images, labels) = hb.datasets.mnist.load_data()
     images, labels = images[:200], labels[:200]
     page, _ = opened(browser, address, "light", 1280)
-    ready(page).evaluate("document.querySelectorAll('details').forEach(d => d.open = false)")
+    ready(page).evaluate(FOLD)
     named = []
     for image in images:
         page.get_by_role("button", name="Clear").click()
@@ -147,6 +147,8 @@ def test_drawn_digits_of_the_test_set(browser: Any, address: str, digits: hb.Mod
 FRAMES = """async () => {
   for (let i = 0; i < 4; i++) await new Promise((done) => requestAnimationFrame(done));
 }"""
+# What `opened` unfolds depends on how much of the page is built by then.
+FOLD = "document.querySelectorAll('details').forEach(d => d.open = false)"
 DRAW = """strokes => {
   const paper = document.querySelector('canvas'), frame = paper.getBoundingClientRect();
   const send = (kind, [u, v]) => paper.dispatchEvent(new PointerEvent(kind, {
