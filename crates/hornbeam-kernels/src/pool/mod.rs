@@ -135,24 +135,25 @@ impl ThreadPool {
     fn workers(&self, threads: usize) -> &'static Workers {
         let current = self.workers.load(Ordering::Acquire);
         let pid = std::process::id();
-        // SAFETY: worker sets are leaked, so a pointer that was ever stored stays valid.
+        // SAFETY: stored sets are never freed, so a pointer that was ever stored stays valid.
         match unsafe { current.as_ref() } {
             Some(workers) if workers.pid == pid => return workers,
             // Not started yet, or the process was forked and the workers stayed in the parent.
             _ => {}
         }
-        let workers: &'static Workers = Box::leak(Box::new(Workers::new(pid)));
-        match self.workers.compare_exchange(
-            current,
-            std::ptr::from_ref(workers).cast_mut(),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        let started = Box::into_raw(Box::new(Workers::new(pid)));
+        match self.workers.compare_exchange(current, started, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
+                // SAFETY: it is stored now, and stored sets are never freed.
+                let workers: &'static Workers = unsafe { &*started };
                 workers.spawn(threads - 1);
                 workers
             }
-            Err(_) => self.workers(threads),
+            Err(_) => {
+                // Another thread was first. SAFETY: this set was not stored, so that nobody else has the pointer.
+                drop(unsafe { Box::from_raw(started) });
+                self.workers(threads)
+            }
         }
     }
 }
