@@ -150,7 +150,7 @@ impl ThreadPool {
                 workers
             }
             Err(_) => {
-                // Another thread was first. SAFETY: this set was not stored, so that nobody else has the pointer.
+                // Another thread was first. SAFETY: this set was not stored, so no other thread has the pointer.
                 drop(unsafe { Box::from_raw(started) });
                 self.workers(threads)
             }
