@@ -340,3 +340,11 @@ def test_clone_with_other_layers() -> None:
     model = hb.Model(x, layers.Dense(3)(x))
     assert hb.models.clone_model(model, clone_function=wider).output_shape == (None, 6)
     assert hb.models.clone_model(model, input_tensors=hb.Input((7,))).input_shape == (None, 7)
+
+
+def test_a_float64_input_keeps_its_precision() -> None:
+    x = hb.Input((3,), dtype="float64")
+    model = hb.Model(x, hb.layers.Rescaling(1.0, dtype="float64")(x))
+    large = np.full((2, 3), 1e200)
+    np.testing.assert_array_equal(model(large), large)
+    np.testing.assert_array_equal(model([large]), large)

@@ -116,7 +116,7 @@ class LayerCall:
                 raise HornbeamTypeError(strings_refused(self.layer.describe(), x))
             return x if isinstance(x, Tensor) else np.asarray(x)
         x = as_tensor(x)
-        dtype = self.layer._autocast_dtype
+        dtype = self.layer._autocast_dtype if self.layer.casts_inputs else None
         if x.symbolic or dtype is None or not is_float(x.dtype) or x.dtype == dtype:
             return x
         converted = cast(x, dtype)

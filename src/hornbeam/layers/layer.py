@@ -99,7 +99,7 @@ class Layer(Operation, QuantizationMethods, Weighted, KerasNames):
     # True if there is nothing to build: built from the start, unless a subclass has a build() of its own.
     _is_stateless = False
     # True if a call casts its inputs; models leave that to their layers.
-    _casts_inputs = True
+    casts_inputs = True
     # Arguments that describe the input, as those of Keras 1 and 2 do.
     _shape_arguments = ("input_shape", "batch_input_shape", "input_dim", "input_dtype")
     # Constructor arguments that are not part of the config.

@@ -52,7 +52,7 @@ def record_masks(layer: Layer, call: LayerCall, outputs: Tree) -> None:
     has_one_tensor = call.has_one_tensor
     mask = call.resolve_masks()
     symbols = [x for x in tree.flatten(outputs) if isinstance(x, KerasTensor)]
-    if (has_one_tensor or not layer._casts_inputs) and symbols and symbols[0].history is not None:
+    if (has_one_tensor or not layer.casts_inputs) and symbols and symbols[0].history is not None:
         arguments = tree.flatten(call.arguments.get("mask"))
         symbols[0].history.masks = [m for m in arguments if isinstance(m, KerasTensor)]
     if layer.supports_masking:

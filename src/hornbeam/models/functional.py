@@ -37,7 +37,7 @@ class Functional(GraphEnds, Model):
 
     layers_in_file = "first"
 
-    _casts_inputs = False
+    casts_inputs = False
 
     def __init__(self, inputs: Tree, outputs: Tree, name: str | None = None, **kwargs: Any) -> None:
         trainable = kwargs.pop("trainable", True)
