@@ -24,7 +24,8 @@ __all__ = [
     "IntervalWarning", "LeakWarning", "LegacyFormatWarning", "LikelyMistakeWarning", "MissingFileError",
     "MissingModuleError", "MissingNameError", "MissingPrimitiveError", "ModelFileError",
     "NonFiniteWeightsWarning", "NotRemovableError", "RunError", "SealedError", "ShapeError", "TestSetWarning",
-    "UnknownObjectError", "UnknownOutputError", "UnsafeArchiveError", "VerifyError", "WorkLimitError",
+    "UnknownObjectError", "UnknownOutputError", "UnsafeArchiveError", "ValueNeededError", "VerifyError",
+    "WorkLimitError",
 ]  # fmt: skip
 
 # -- tensors and graphs --------------------------------------------------------------------------------------
@@ -118,6 +119,10 @@ class AllocationError(ValueError):
 
 class GraphError(ValueError):
     """Error for an ONNX graph that breaks a rule, or needs a feature that is not supported."""
+
+
+class ValueNeededError(GraphError):
+    """Error for an ONNX graph whose shapes depend on values of its inputs, where types alone are known."""
 
 
 class DownloadError(OSError):

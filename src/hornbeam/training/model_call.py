@@ -18,6 +18,7 @@ from hornbeam.core.symbolic import holds_strings
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.engines import current_engine
+from hornbeam.errors import ValueNeededError
 from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
 from hornbeam.layers.context import current_call_hook, current_context
@@ -78,7 +79,10 @@ def _trace(model: Steps, x: Tree) -> ModelCall | None:
         return None
     if not all(_is_ours(layer) for layer in layers) or (type(x) is Tensor and x._keras_mask is not None):
         return None
-    traced = trace_for(current_engine(), functools.partial(Layer.__call__, model), [x])
+    try:
+        traced = trace_for(current_engine(), functools.partial(Layer.__call__, model), [x])
+    except ValueNeededError:
+        return None
     results = tree.flatten(traced.result)
     if traced.updated or any(layer._losses for layer in layers):
         return None

@@ -14,14 +14,21 @@ from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.typing import Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.errors import GraphError as GraphError
+from hornbeam.errors import ValueNeededError
 from hornbeam.layers.layer import Layer
 
 # Imported for their effect: each registers its operators.
+from hornbeam.layers.onnx_graph import attention as attention
 from hornbeam.layers.onnx_graph import elementwise as elementwise
 from hornbeam.layers.onnx_graph import flow as flow
 from hornbeam.layers.onnx_graph import products as products
+from hornbeam.layers.onnx_graph import quantized as quantized
 from hornbeam.layers.onnx_graph import recurrent as recurrent
 from hornbeam.layers.onnx_graph import reducing as reducing
+from hornbeam.layers.onnx_graph import sampling as sampling
+from hornbeam.layers.onnx_graph import scores as scores
+from hornbeam.layers.onnx_graph import selection as selection
+from hornbeam.layers.onnx_graph import sequences as sequences
 from hornbeam.layers.onnx_graph import shaping as shaping
 from hornbeam.layers.onnx_graph import windows as windows
 from hornbeam.layers.onnx_graph.execution import run_graph
@@ -94,7 +101,8 @@ class OnnxGraph(Layer):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:
-        """Return symbolic outputs; with the file's shapes if several sizes are unknown and inference fails.
+        """Return symbolic outputs; with the file's shapes where they depend on values, or several sizes are
+        unknown and inference fails.
 
         Args:
             inputs: Symbolic inputs.
@@ -102,12 +110,12 @@ class OnnxGraph(Layer):
         """
         try:
             return super().compute_output_spec(inputs, **kwargs)
-        except ValueError:
-            has_unknown_sizes = any(
+        except ValueError as error:
+            is_open = isinstance(error, ValueNeededError) or any(
                 None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor)
             )
             declared = self.graph["outputs"]
-            if not has_unknown_sizes or any(output.get("shape") is None for output in declared):
+            if not is_open or any(output.get("shape") is None for output in declared):
                 raise
         symbols = [KerasTensor(tuple(x["shape"]), x["dtype"]) for x in declared]
         return symbols[0] if len(symbols) == 1 else symbols

@@ -7,8 +7,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, unify
@@ -48,7 +46,7 @@ operator("Mul", ANY, weights=(0, 1))(lambda call, x, y: ops.multiply(x, y))
 
 @operator("Identity Dropout", ANY, through=1, tensors=0)
 def identity(call: Call, x: TensorLike, *rest: Any) -> Any:
-    """Return the input; the mask of a dropout is True everywhere."""
+    """Return the input; the mask of a dropout is True everywhere, since it does nothing."""
     return (x, ops.ones_like(as_tensor(x), dtype="bool"))[: call.outputs]
 
 
@@ -182,48 +180,27 @@ def dtype_of(code: Any) -> str:
 
 @operator("Cast", ANY, through=1)
 def cast(call: Call, x: Tensor) -> Tensor:
-    """Cast x to another dtype."""
-    return ops.cast(x, dtype_of(call.get("to")))
+    """Cast x to another dtype, which is a name before version 6."""
+    call.only(saturate=1)
+    to = call.get("to")
+    name = (
+        {"FLOAT": "float32", "DOUBLE": "float64"}.get(to, to.lower()) if isinstance(to, str) else dtype_of(to)
+    )
+    return ops.cast(x, name)
 
 
 @operator("CastLike", ANY)
 def cast_like(call: Call, x: Tensor, like: Tensor) -> Tensor:
     """Cast x to the dtype of another tensor."""
+    call.only(saturate=1)
     return ops.cast(x, like.dtype)
 
 
 @operator("BitCast", ANY)
 def bitcast(call: Call, x: Tensor) -> Tensor:
     """Reinterpret the bits as another dtype of the same size."""
-    return Tensor(p.bitcast(x.node, dtype_of(call.get("to"))))
-
-
-def _along(vector: Tensor, axis: int, rank: int) -> Tensor:
-    if vector.shape in ((), (1,)):
-        return ops.reshape(vector, ())
-    return ops.reshape(vector, tuple(-1 if i == axis % rank else 1 for i in range(rank)))
-
-
-@operator("DequantizeLinear", through=1)
-def dequantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
-    """Compute (x - zero) scale, with one zero and scale or one along an axis."""
-    call.only(block_size=0)
-    axis, rank = call.get("axis", 1), max(len(x.shape), 1)
-    values = ops.cast(x, "int32")
-    values = values if zero is None else values - ops.cast(_along(zero, axis, rank), "int32")
-    return ops.cast(ops.cast(values, "float32") * ops.cast(_along(scale, axis, rank), "float32"), scale.dtype)
-
-
-@operator("QuantizeLinear")
-def quantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
-    """Compute x / scale + zero, rounded to the dtype of `zero` (uint8 by default)."""
-    call.only(block_size=0)
-    axis, rank = call.get("axis", 1), max(len(x.shape), 1)
-    dtype = zero.dtype if zero is not None else dtype_of(call.get("output_dtype", 0) or 2)
-    limits = np.iinfo(dtype)
-    levels = ops.round(ops.cast(x, "float32") / ops.cast(_along(scale, axis, rank), "float32"))
-    levels = levels if zero is None else levels + ops.cast(_along(zero, axis, rank), "float32")
-    return ops.cast(ops.clip(levels, float(limits.min), float(limits.max)), dtype)
+    dtype = dtype_of(call.get("to"))
+    return ops.cast(x, dtype) if "bool" in (x.dtype, dtype) else Tensor(p.bitcast(x.node, dtype))
 
 
 # -- along axes, keeping them --------------------------------------------------------------------------------

@@ -24,7 +24,10 @@ from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import SIZE
 from hornbeam.layers.onnx_graph.structure import is_graph, unpack_array
-from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Call, OnnxOperator
+from hornbeam.layers.onnx_graph.vocabulary import ANY, LAST, OPERATORS, Attributes, Call, OnnxOperator
+
+# Attributes that results do not depend on: hints, a declaration, and settings of training.
+WITHOUT_EFFECT = {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "sorted", "stash_type"}
 
 # Limits on the elements of a known result and of all known results; others are computed when the model runs.
 MAX_KNOWN, MAX_ALL_KNOWN = 1 << 14, 1 << 22
@@ -79,15 +82,19 @@ class GraphRunner:
 
         for node in part["nodes"]:
             inputs = [values[name] if name else None for name in node["inputs"]]
-            attributes = {
-                key: unpack_array(x) if isinstance(x, dict) and not is_graph(x) else x
-                for key, x in node["attributes"].items()
-            }
+            attributes = Attributes(
+                {
+                    key: unpack_array(x) if isinstance(x, dict) and not is_graph(x) else x
+                    for key, x in node["attributes"].items()
+                }
+            )
             call = Call(node["op"], attributes, len(node["outputs"]), self._opset, branch)
             with _error_context(node):
-                results = self._apply(OPERATORS[call.op], call, inputs)
+                results = self._apply(OPERATORS[call.op], call, aligned_before_7(call, inputs))
                 if len(results) < call.outputs:
                     raise GraphError(f"only the first {len(results)} outputs are supported")
+                if unread := set(attributes) - attributes.read - WITHOUT_EFFECT:
+                    raise GraphError(f"attributes that are not supported: {', '.join(sorted(unread))}")
             values.update((name, x) for name, x in zip(node["outputs"], results, strict=False) if name)
         return [plain(values[name]) for name in outputs]
 
@@ -132,6 +139,18 @@ def _to_channels_last(inputs: Sequence[Any]) -> list[Any] | None:
     if not ranks or any(x is not None and _rank(x) > max(ranks) for x in inputs) or min(ranks) < max(ranks):
         return None
     return [_align(x, ranks[0]) for x in inputs]
+
+
+def aligned_before_7(call: Call, inputs: list[Any]) -> list[Any]:
+    """Return the inputs of an operator; before version 7 a second one may begin at an axis of the first."""
+    if call.opset >= 7 or len(inputs) != 2:
+        return inputs
+    x, y = inputs
+    axis = 1 if call.op == "PRelu" else call.get("axis") if call.get("broadcast", 0) else None
+    if axis is None or _rank(y) == 0 or (call.op == "PRelu" and _rank(y) != 1):
+        return inputs
+    tensor = as_tensor(plain(y))
+    return [x, ops.reshape(tensor, (*tensor.shape, *[1] * max(_rank(x) - axis - len(tensor.shape), 0)))]
 
 
 def _rank(x: Any) -> int:

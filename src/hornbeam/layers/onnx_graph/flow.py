@@ -11,7 +11,11 @@ from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
-from hornbeam.layers.onnx_graph.vocabulary import Call, operator, resolved
+from hornbeam.ir.limits import count_steps
+from hornbeam.layers.onnx_graph.vocabulary import Call, number, operator, resolved
+
+# Work that a loop is counted as for each iteration, against the limit of a file.
+STEPS_OF_ITERATION = 10
 
 
 def _graph(call: Call, name: str) -> Any:
@@ -39,6 +43,8 @@ def if_(call: Call, condition: TensorLike) -> Any:
 @operator("Scan")
 def scan(call: Call, *inputs: Tensor) -> list[Tensor]:
     """Run a graph for every slice of sequences, with states from one to the next."""
+    if call.opset < 9:
+        raise GraphError("its form of version 8, with a batch axis and lengths, is not supported")
     body, count = _graph(call, "body"), call.get("num_scan_inputs", 0)
     states, sequences = list(inputs[: len(inputs) - count]), list(inputs[len(inputs) - count :])
     results = call.outputs - len(states)
@@ -64,16 +70,18 @@ def scan(call: Call, *inputs: Tensor) -> list[Tensor]:
     ]
 
 
-@operator("Loop")
-def loop(call: Call, limit: Tensor | None, condition: Tensor | None, *inputs: Tensor) -> list[Tensor]:
-    """Run a graph while its condition holds, at most `limit` times."""
-    if call.outputs > len(inputs):
-        raise GraphError(
-            "results of every iteration are not supported, only those of the last one (use Scan)"
-        )
+@operator("Loop", tensors=0)
+def loop(call: Call, limit: Any, condition: Any, *inputs: Any) -> list[Any]:
+    """Run a graph while its condition holds, at most `limit` times.
+
+    Where every iteration has results, or states are sequences, the number of iterations has to be known.
+    """
     body = _graph(call, "body")
-    initial = as_tensor(np.array(True)) if condition is None else condition
-    max_count = as_tensor(np.array(np.iinfo(np.int64).max)) if limit is None else limit
+    if call.outputs > len(inputs) or any(isinstance(x, list) for x in inputs):
+        return _unrolled(call, body, limit, condition, list(inputs))
+    initial = as_tensor(np.array(True) if condition is None else condition)
+    max_count = as_tensor(np.array(np.iinfo(np.int64).max) if limit is None else limit)
+    inputs = tuple(_tensors(inputs))
     zero = as_tensor(np.array(0, "int64"))
 
     def test(number: Tensor, holds: Tensor, *states: Tensor) -> Tensor:
@@ -84,3 +92,17 @@ def loop(call: Call, limit: Tensor | None, condition: Tensor | None, *inputs: Te
         return number + 1, ops.reshape(holds, ()), *new_states
 
     return list(ops.while_loop(test, step, (zero, ops.reshape(initial, ()), *inputs))[2:])
+
+
+def _unrolled(call: Call, body: Any, limit: Any, condition: Any, states: list[Any]) -> list[Any]:
+    most = np.inf if limit is None else number(limit, "limit")
+    holds, count, rows = True if condition is None else number(condition, "condition"), 0, []
+    while holds and count < most:
+        count_steps(STEPS_OF_ITERATION)
+        test, *results = call.branch(body, np.array(count, "int64"), np.array(True), *states)
+        holds, count = number(test, "condition"), count + 1
+        states, row = results[: len(states)], results[len(states) :]
+        rows.append(row)
+    if not rows and call.outputs > len(states):
+        raise GraphError("a loop with results of every iteration makes none")
+    return [*states, *(ops.stack(_tensors(column), axis=0) for column in zip(*rows, strict=True))]

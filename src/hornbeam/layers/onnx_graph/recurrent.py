@@ -35,9 +35,10 @@ def _recurrent(
     )
     if directions is None:
         raise GraphError(f"direction={call.get('direction')!r} is not supported")
-    call.only(input_forget=0)
-    if "clip" in call.attributes:
-        raise GraphError("clip is not supported")
+    call.only(input_forget=0, hidden_size=r.shape[-1])
+    call.attributes.read.add(
+        "output_sequence"
+    )  # of version 1: outputs say by their names whether they are used
     units, batch_first = r.shape[-1], call.get("layout", 0)
     rows = x if batch_first else ops.transpose(x, (1, 0, 2))
     batch, steps = rows.shape[:2]
@@ -83,7 +84,19 @@ def _parts(node: Node, count: int) -> tuple[Tensor, list[Tensor]]:
 
 
 def _lstm(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool) -> Any:
-    _activations(call, ("Sigmoid", "Tanh", "Tanh"), only=True)
+    gate, activation, output = _activations(call, ("Sigmoid", "Tanh", "Tanh"))
+    *first, peephole = first
+    if peephole is not None or (gate, activation, output) != (ops.sigmoid, ops.tanh, ops.tanh):
+        zeros = ops.zeros((3 * r.shape[0],), x.dtype)
+        in_, out, forget = ops.split(zeros if peephole is None else peephole, 3)
+
+        def step(states: list[Tensor], x_t: Tensor) -> list[Tensor]:
+            h, c = states
+            i, f, g, o = ops.split(x_t + ops.matmul(h, r) + b, 4, axis=-1)
+            new = gate(f + forget * c) * c + gate(i + in_ * c) * activation(g)
+            return [gate(o + out * new) * output(new), new]
+
+        return _scanned(step, x, first, mask, reverse)
     nodes = [v.node for v in (x + b, r, *first)]
     return _parts(p.lstm(*nodes, *mask, reverse=reverse, masked=bool(mask)), 2)
 
@@ -133,10 +146,14 @@ def _scanned(step: Any, x: Tensor, first: Sequence[Tensor], mask: list[Node], re
 # Orders of gates: indices of ONNX's gates in the order of this library.
 @operator("LSTM", weights=(1, 2, 3))
 def lstm(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
-    """Compute an LSTM without peepholes (Hochreiter and Schmidhuber 1997)."""
-    if len(inputs) > 7 and inputs[7] is not None:
-        raise GraphError("peepholes (the input P) are not supported")
-    return _recurrent(call, (0, 2, 3, 1), 2, _lstm, inputs[:7])
+    """Compute an LSTM (Hochreiter and Schmidhuber 1997), with peepholes if its last input has them."""
+    peepholes = inputs[7] if len(inputs) > 7 else None
+
+    def run(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, *rest: Any) -> Any:
+        number = bool(rest[-1]) if peepholes is not None and peepholes.shape[0] > 1 else 0
+        return _lstm(call, x, r, b, [*first, None if peepholes is None else peepholes[number]], *rest)
+
+    return _recurrent(call, (0, 2, 3, 1), 2, run, inputs[:7])
 
 
 @operator("GRU", weights=(1, 2, 3))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
+from hornbeam.ir.types import is_float
 from hornbeam.layers.onnx_graph.vocabulary import Call, axes_of, axis_of, number, operator
 
 if TYPE_CHECKING:
@@ -15,13 +19,27 @@ if TYPE_CHECKING:
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 
+
+def _extreme(
+    find: Callable[..., Tensor], x: Tensor, axes: tuple[int, ...], keep: bool, empty: float
+) -> Tensor:
+    """Return an extreme; of no elements the infinity, or the number, that every element passes."""
+    if all(x.shape[axis] for axis in axes):
+        return find(x, axes, keep)
+    if not is_float(x.dtype):
+        limits = (0, 1) if x.dtype == "bool" else (np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
+        empty = limits[0] if empty < 0 else limits[1]
+    shape = ops.sum(ops.cast(x, "float32"), axes, keep).shape
+    return ops.full(shape, empty, x.dtype)
+
+
 # The version from which on axes are an input, and the reduction.
 REDUCTIONS: dict[str, tuple[int, Reduction]] = {
     "ReduceSum": (13, ops.sum),
     "ReduceMean": (18, ops.mean),
     "ReduceProd": (18, ops.prod),
-    "ReduceMax": (18, ops.max),
-    "ReduceMin": (18, ops.min),
+    "ReduceMax": (18, lambda x, axes, keep: _extreme(ops.max, x, axes, keep, -math.inf)),
+    "ReduceMin": (18, lambda x, axes, keep: _extreme(ops.min, x, axes, keep, math.inf)),
     "ReduceL1": (18, lambda x, axes, keep: ops.sum(ops.absolute(x), axes, keep)),
     "ReduceL2": (18, lambda x, axes, keep: ops.sqrt(ops.sum(x * x, axes, keep))),
     "ReduceSumSquare": (18, lambda x, axes, keep: ops.sum(x * x, axes, keep)),
@@ -32,10 +50,9 @@ REDUCTIONS: dict[str, tuple[int, Reduction]] = {
 
 def _reduce(since: int, reduction: Reduction) -> Callable[..., Any]:
     def compute(call: Call, x: Tensor, axes: Any = None) -> Tensor:
-        reduced_axes = axes_of(call, axes, len(x.shape), since)
-        if not reduced_axes:
-            # Without axes, elementwise parts such as squares still apply.
-            reduced_axes = () if call.get("noop_with_empty_axes", 0) else tuple(range(len(x.shape)))
+        none = () if call.get("noop_with_empty_axes", 0) else tuple(range(len(x.shape)))
+        # Without axes, elementwise parts such as squares still apply.
+        reduced_axes = axes_of(call, axes, len(x.shape), since) or none
         return ops.cast(reduction(x, reduced_axes, bool(call.get("keepdims", 1))), x.dtype)
 
     return compute
@@ -79,6 +96,6 @@ def top_k(call: Call, x: Tensor, k: Any = None) -> tuple[Tensor, Tensor]:
 def lp_normalization(call: Call, x: Tensor) -> Tensor:
     """Divide x by its norm along an axis."""
     axis = call.get("axis", -1)
-    if call.get("p", 2) == 1:
-        return x / ops.sum(ops.absolute(x), axis, True)
-    return x / ops.sqrt(ops.sum(x * x, axis, True))
+    is_first = call.get("p", 2) == 1
+    norm = ops.sum(ops.absolute(x), axis, True) if is_first else ops.sqrt(ops.sum(x * x, axis, True))
+    return x / ops.where(norm == 0, ops.ones_like(norm), norm)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.sizes import is_unknown
+from hornbeam.ir.types import numpy_dtype
 from hornbeam.layers.onnx_graph.elementwise import dtype_of
 from hornbeam.layers.onnx_graph.sizes import sizes_tensor
 from hornbeam.layers.onnx_graph.vocabulary import (
@@ -24,7 +25,6 @@ from hornbeam.layers.onnx_graph.vocabulary import (
     axes_of,
     axis_of,
     ints,
-    known,
     node_of,
     number,
     operator,
@@ -49,9 +49,9 @@ def size(call: Call, x: Tensor) -> TensorLike:
 
 
 @operator("Reshape", through=1, tensors=1)
-def reshape(call: Call, x: Tensor, sizes: TensorLike) -> Tensor:
+def reshape(call: Call, x: Tensor, sizes: TensorLike | None = None) -> Tensor:
     """Reshape; 0 keeps a size, unless `allowzero`, and -1 is inferred."""
-    target = ints(sizes, "shape")
+    target = ints(call.get("shape", []) if sizes is None else sizes, "shape")
     if not call.get("allowzero", 0):
         if any(n == 0 and i >= len(x.shape) for i, n in enumerate(target)):
             raise GraphError(f"{target} keeps a size that {x.shape} does not have")
@@ -139,16 +139,20 @@ def expand(call: Call, x: Tensor, sizes: TensorLike) -> Tensor:
 
 
 @operator("Tile", tensors=1)
-def tile(call: Call, x: Tensor, repeats: TensorLike) -> Tensor:
-    """Repeat along each axis."""
-    return ops.tile(x, tuple(ints(repeats, "repeats")))
+def tile(call: Call, x: Tensor, repeats: TensorLike, axis: TensorLike | None = None) -> Tensor:
+    """Repeat along each axis; before version 6 along one."""
+    counts = ints(repeats, "repeats")
+    if axis is not None:
+        counts = [counts[0] if i == number(axis, "axis") else 1 for i in range(len(x.shape))]
+    return ops.tile(x, tuple(counts))
 
 
 @operator("Pad", tensors=1)
 def pad(call: Call, x: Tensor, widths: Any = None, value: Any = None, axes: Any = None) -> Tensor:
     """Pad; negative widths crop."""
     if call.opset < 11:
-        widths, value = call.attributes.get("pads"), call.get("value", 0.0)
+        widths = call.get("pads" if call.opset > 1 else "paddings")
+        value = call.get("value", 0.0)
     rank = len(x.shape)
     over = range(rank) if axes is None else [axis_of(a, rank) for a in ints(axes, "axes")]
     amounts, count = ints(widths, "widths"), len(over)
@@ -183,7 +187,8 @@ def space_to_depth(call: Call, x: Tensor) -> Tensor:
     b = call.get("blocksize", 0)
     n, c, h, w = x.shape
     parts = ops.reshape(x, (n, c, h // b, b, w // b, b))
-    return ops.reshape(ops.transpose(parts, (0, 3, 5, 1, 2, 4)), (n, c * b * b, h // b, w // b))
+    order = (0, 3, 5, 1, 2, 4) if call.get("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    return ops.reshape(ops.transpose(parts, order), (n, c * b * b, h // b, w // b))
 
 
 @operator("Trilu", tensors=1)
@@ -237,10 +242,34 @@ def one_hot(call: Call, indices: Tensor, depth: TensorLike, values: TensorLike) 
     return ops.where(hit, pair[1], pair[0])
 
 
-@operator("NonZero", tensors=0)
-def non_zero(call: Call, x: TensorLike) -> np.ndarray:
-    """Return the indices of elements that are not 0, whose number has to be known."""
-    return np.array(np.nonzero(known(x, "operand")), "int64")
+WINDOWS = {"HannWindow": (0.5, 0.5), "HammingWindow": (25 / 46, 21 / 46), "BlackmanWindow": (0.42, 0.5, 0.08)}
+
+
+@operator("HannWindow HammingWindow BlackmanWindow", tensors=0)
+def window(call: Call, length: TensorLike) -> np.ndarray:
+    """Return a sum of cosines over the length of a window."""
+    count, dtype = int(number(length, "size")), dtype_of(call.get("output_datatype", 1))
+    count_elements(count)
+    angle = 2 * np.pi * np.arange(count) / max(count if call.get("periodic", 1) else count - 1, 1)
+    terms = [(-1) ** i * factor * np.cos(i * angle) for i, factor in enumerate(WINDOWS[call.op])]
+    return np.sum(terms, axis=0).astype(numpy_dtype(dtype))
+
+
+@operator("MelWeightMatrix", tensors=0)
+def mel_weights(call: Call, bins: Any, length: Any, rate: Any, low: Any, high: Any) -> np.ndarray:
+    """Return triangles (length / 2 + 1, bins) over frequencies, evenly spaced on the mel scale."""
+    count, size = int(number(bins, "num_mel_bins")), int(number(length, "dft_length"))
+    edges = [2595 * np.log10(1 + number(x, "edge") / 700) for x in (low, high)]
+    # The standard's formula divides the range by bins + 2, so that the last triangle ends before its edge.
+    hertz = 700 * (10 ** (np.linspace(edges[0], edges[1], count + 2, endpoint=False) / 2595) - 1)
+    count_elements(count * size)
+    bin_of = np.floor((size + 1) * hertz / number(rate, "sample_rate")).astype("int64")
+    at = np.arange(size // 2 + 1)[:, None]
+    left, middle, right = bin_of[:-2], bin_of[1:-1], bin_of[2:]
+    rising = (at - left) / np.maximum(middle - left, 1)
+    falling = (right - at) / np.maximum(right - middle, 1)
+    weights = np.clip(np.where(at < middle, rising, np.where(at > middle, falling, 1)), 0, 1)
+    return weights.astype(numpy_dtype(dtype_of(call.get("output_datatype", 1))))
 
 
 # -- indexing ------------------------------------------------------------------------------------------------
@@ -304,119 +333,29 @@ def _mode(call: Call) -> str:
     return _MODES[reduction]
 
 
-# -- resizing ------------------------------------------------------------------------------------------------
-
-
-HALF = np.float32(0.5)
-
-
-def _positions(mode: str, size: int, new_size: int, scale: float) -> np.ndarray:
-    """Return the source positions of output pixels, rounded as other implementations do."""
-    count_elements(new_size)
-    index, step = np.arange(new_size, dtype=np.float32), np.float32(scale)
-    if mode == "asymmetric":
-        return index / step
-    if mode == "align_corners":
-        return index * (size - 1) / (new_size - 1) if new_size > 1 else index * 0
-    if mode == "pytorch_half_pixel" and new_size == 1:
-        return index * 0
-    if mode == "half_pixel_symmetric":
-        adjusted = new_size / (step * size)
-        return (size / 2) * (1 - adjusted) + (index + HALF) / step - HALF
-    if mode in ("half_pixel", "pytorch_half_pixel"):
-        return (index + HALF) / step - HALF
-    raise GraphError(f"coordinate_transformation_mode={mode!r} is not supported")
-
-
-_NEAREST: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-    "floor": np.floor,
-    "ceil": np.ceil,
-}
-
-
-def _cubic(x: np.ndarray, a: float) -> np.ndarray:
-    """Evaluate Keys's kernel at distances x."""
-    x = np.abs(x)
-    inner = ((a + 2) * x - (a + 3)) * x * x + 1
-    outer = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
-    return np.where(x <= 1, inner, np.where(x < 2, outer, 0))
-
-
-def _kernel(call: Call, mode: str) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, ...]]:
-    """Return the kernel, a function of distance, and the offsets of the pixels that it covers."""
-    if mode == "linear":
-        return lambda x: 1 - np.abs(x), (0, 1)
-    if mode == "cubic":
-        a = call.get("cubic_coeff_a", -0.75)
-        return lambda x: _cubic(x, a), (-1, 0, 1, 2)
-    raise GraphError(f"mode={mode!r} is not supported")
-
-
-def _resize_axis(x: Tensor, axis: int, positions: np.ndarray, call: Call) -> Tensor:
-    """Resize one axis of x at the given source positions."""
-    mode, last = call.get("mode", "nearest"), x.shape[axis] - 1
-    if mode == "nearest":
-        default = "floor" if call.op == "Upsample" or call.opset < 11 else "round_prefer_floor"
-        nearest = _NEAREST.get(call.get("nearest_mode", default))
-        if nearest is None:
-            raise GraphError(f"nearest_mode={call.get('nearest_mode')!r} is not supported")
-        return _take(x, nearest(positions), axis)
-    kernel, offsets = _kernel(call, mode)
-    positions = np.clip(positions, 0, last) if mode == "linear" else positions
-    low = np.floor(positions)
-    parts, shape = [], [-1 if i == axis else 1 for i in range(len(x.shape))]
-    for offset in offsets:
-        factor = ops.cast(as_tensor(kernel(positions - low - offset).reshape(shape)), x.dtype)
-        parts.append(_take(x, low + offset, axis) * factor)
-    return sum(parts[1:], parts[0])
-
-
-def _take(x: Tensor, indices: np.ndarray, axis: int) -> Tensor:
-    return ops.take(x, np.clip(indices, 0, x.shape[axis] - 1).astype("int32"), axis=axis)
-
-
-@operator("Resize Upsample", tensors=1)
-def resize(
-    call: Call, x: Tensor, roi: Any = None, scales: Any = None, sizes: TensorLike | None = None
-) -> Tensor:
-    """Resize axes: by the nearest pixel, or by linear or cubic interpolation."""
-    call.only(antialias=0, exclude_outside=0)
-    if call.op == "Upsample":
-        scales = call.attributes.get("scales") if call.opset < 9 else roi
-    elif call.opset < 11:
-        scales = roi
-    mode = "asymmetric" if call.op == "Upsample" or call.opset < 11 else "half_pixel"
-    mode = call.get("coordinate_transformation_mode", mode)
-    axes = call.attributes.get("axes", range(len(x.shape)))
-    for axis, factor, new_size in _targets(call, x, axes, scales, sizes):
-        if new_size != x.shape[axis] or factor != 1:
-            x = _resize_axis(x, axis, _positions(mode, x.shape[axis], new_size, factor), call)
-    return x
-
-
-def _targets(
-    call: Call, x: Tensor, axes: Any, scales: Any, sizes: TensorLike | None
-) -> list[tuple[int, float, int]]:
-    """Return (axis, factor, new size) for each axis."""
-    if sizes is not None and np.size(sizes):
-        new_sizes = ints(sizes, "sizes")
-        old = [x.shape[axis] for axis in axes]
-        policy = call.get("keep_aspect_ratio_policy", "stretch")
-        factors = [1.0 if n == o else n / o for n, o in zip(new_sizes, old, strict=True)]
-        if policy != "stretch":
-            factor = (min if policy == "not_larger" else max)(factors)
-            factors = [factor] * len(factors)
-            new_sizes = [math.floor(factor * o + 0.5) for o in old]
-        return list(zip([axis_of(a, len(x.shape)) for a in axes], factors, new_sizes, strict=True))
-    values = known(np.asarray(scales, "float32") if isinstance(scales, list) else scales, "scales")
-    factors = [float(factor) for factor in values.reshape(-1)]
-    if len(factors) != len(axes) or not all(0 < factor < 1e6 for factor in factors):
-        raise GraphError(f"expected {len(axes)} positive scales, got {factors}")
-    # In float32, as runtimes do: 5 pixels times 1.4 are 7.
-    new_sizes = [
-        x.shape[a] if f == 1 else math.floor(x.shape[a] * np.float32(f))
-        for a, f in zip(axes, factors, strict=True)
-    ]
-    return list(zip([a % len(x.shape) for a in axes], factors, new_sizes, strict=True))
+@operator("TfIdfVectorizer")
+def tfidf(call: Call, x: Tensor) -> Tensor:
+    """Count runs of numbers from a list, with up to some elements skipped, or weigh them."""
+    mode, pool = call.get("mode", "TF"), np.array(call.get("pool_int64s", []), "int64")
+    shortest, longest = call.get("min_gram_length", 1), call.get("max_gram_length", 1)
+    starts, places = [*call.get("ngram_counts", []), len(pool)], call.get("ngram_indexes", [])
+    weights = np.array(call.get("weights") or [1.0] * len(places), "float32")
+    skips, rows = call.get("max_skip_count", 0), x if len(x.shape) == 2 else ops.expand_dims(x, 0)
+    counts = []
+    for n, (start, stop) in enumerate(itertools.pairwise(starts), 1):
+        grams = pool[start:stop].reshape(-1, n)
+        total = ops.zeros((rows.shape[0], len(grams)), "float32")
+        for skip in range(skips + 1 if n > 1 else 1) if shortest <= n <= longest else ():
+            index = np.arange(max(rows.shape[1] - (n - 1) * (skip + 1), 0))[:, None] + np.arange(n) * (
+                skip + 1
+            )
+            count_elements(index.size * len(grams))
+            runs = ops.take(rows, index, axis=1)  # (rows, runs, n)
+            same = ops.all(ops.expand_dims(runs, 2) == as_tensor(grams.astype(x.dtype)), axis=-1)
+            total = total + ops.sum(ops.cast(same, "float32"), axis=1)
+        counts.append(total)
+    matches = ops.concatenate(counts, axis=1)
+    matches = matches if mode == "TF" else ops.cast(matches > 0, "float32") if mode == "IDF" else matches
+    order = np.argsort(places)
+    y = ops.take(matches if mode == "TF" else matches * as_tensor(weights), order, axis=1)
+    return y if len(x.shape) == 2 else y[0]

@@ -27,7 +27,7 @@ from hornbeam.ir.types import DTYPES, numpy_dtype
 from hornbeam.layers.onnx_graph.vocabulary import OPERATORS
 
 # Versions of the operator set whose differences are implemented.
-OLDEST, NEWEST = 7, 28
+OLDEST, NEWEST = 1, 28
 MAX_RANK = 32
 # Largest array in a graph: larger ones are weights.
 MAX_CONSTANT_BYTES = 1 << 16

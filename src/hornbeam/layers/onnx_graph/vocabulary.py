@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -11,8 +11,9 @@ import numpy as np
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
-from hornbeam.errors import GraphError
+from hornbeam.errors import GraphError, ValueNeededError
 from hornbeam.ir.node import Node
+from hornbeam.ir.trace import current_level
 from hornbeam.layers.onnx_graph.sizes import value_from_sizes
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,6 +70,18 @@ def operator(
     return add
 
 
+class Attributes(dict[str, Any]):
+    """Attributes of a node. `read` are the names of those that its operator looked at."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+
 @dataclass(frozen=True)
 class Call:
     """One use of an operator: its attributes, the number of its outputs, and the version of the operator set.
@@ -77,7 +90,7 @@ class Call:
     """
 
     op: str
-    attributes: dict[str, Any]
+    attributes: Attributes
     outputs: int
     opset: int
     branch: Callable[..., list[Any]]
@@ -107,11 +120,12 @@ def node_of(x: TensorLike) -> Node:
 
 
 def resolved(x: TensorLike) -> TensorLike:
-    """Return the value of a tensor that follows from sizes, and any other operand as it is."""
-    if isinstance(x, Tensor) and x.node.level <= 0:
-        value = value_from_sizes(x.node)
-        return x if value is None else value
-    return x
+    """Return the value of a tensor that is known, or follows from sizes, and any other operand as it is."""
+    if not isinstance(x, Tensor) or x.node.level > 0:
+        return x
+    value = value_from_sizes(x.node)
+    # Outside of traces every value can be read; negative levels are of symbolic sizes.
+    return value if value is not None else x.numpy() if x.node.level == 0 and not current_level() else x
 
 
 def known(x: TensorLike, name: str) -> np.ndarray:
@@ -122,9 +136,9 @@ def known(x: TensorLike, name: str) -> np.ndarray:
     value = resolved(x)
     if isinstance(value, np.ndarray):
         return value
-    raise GraphError(
-        f"its {name} is computed from the data: it must follow from shapes and constants, "
-        "since memory is planned before the model runs"
+    raise ValueNeededError(
+        f"its {name} is computed from the data: predict and fit compile a model for all data, so that shapes "
+        "must follow from shapes and constants; call the model, as model(x), to read values"
     )
 
 
