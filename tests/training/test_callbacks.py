@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -369,3 +371,41 @@ def test_the_crossentropy_for_the_shapes(units: int, labels: str, loss: str, nam
     losses = [net.fit(X, y, shuffle=False, verbose=0).history["loss"] for net in nets]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
     assert nets[0].get_compile_config()["loss"] == name
+
+
+FULL_DISK = """
+import resource, signal, numpy as np, hornbeam as hb
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+class Full(hb.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        most = 40 if epoch in (2, 3) else resource.RLIM_INFINITY
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+def fit(callback):
+    model = hb.Sequential([hb.Input((4,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model.fit(np.ones((8, 4)), np.ones((8, 1)), epochs=6, verbose=0, callbacks=[Full(), callback])
+print(len(fit(hb.callbacks.CSVLogger("log.csv")).epoch))
+try:
+    fit(hb.callbacks.ModelCheckpoint("best.keras"))
+except OSError as error:
+    print(error)
+    print(error.__cause__)
+"""
+
+
+@pytest.mark.posix
+def test_a_full_disk_cuts_a_log_and_is_named_by_checkpoints(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("CSVLogger: log.csv could not be written") == 1
+    assert done.stderr.count("The training continues") == 1
+    epochs, checkpoint, cause = done.stdout.splitlines()
+    assert epochs == "6"
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert [row["epoch"] for row in csv.DictReader(lines)] == ["0", "1", "4", "5"]
+    assert "best.keras could not be written after epoch 3" in checkpoint
+    assert "make room, or model.save(...) elsewhere. On the disk: best.keras has the weights" in checkpoint
+    assert cause.endswith(f"{str(tmp_path.resolve() / 'best.keras')!r}")
+    assert hb.saving.load_model(tmp_path / "best.keras").built

@@ -135,10 +135,17 @@ def staged_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
             os.fsync(file.fileno())
         os.chmod(staging, _mode(target))
         os.replace(staging, target)
-    except BaseException:
+    except BaseException as error:
         Path(staging).unlink(missing_ok=True)
+        name_file(error, target)
         raise
     _sync_folder(target.parent)
+
+
+def name_file(error: BaseException, target: Path) -> None:
+    """Give an error of the system that names no file, such as that of a full disk, the name of the file."""
+    if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+        error.filename = os.fspath(target)
 
 
 def _mode(target: Path) -> int:

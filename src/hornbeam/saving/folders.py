@@ -13,7 +13,7 @@ from pathlib import Path
 from hornbeam._internal.limits import current_budget
 from hornbeam.distribution.processes import agreed, is_first
 from hornbeam.errors import ModelFileError
-from hornbeam.saving.files import how_to_raise, max_text_bytes
+from hornbeam.saving.files import how_to_raise, max_text_bytes, name_file
 from hornbeam.saving.formats import ASSETS, CONFIG, METADATA, WEIGHTS
 
 _OWN = (METADATA, CONFIG, WEIGHTS, ASSETS.rstrip("/"))
@@ -70,8 +70,9 @@ def _staged_folder(path: str, overwrite: bool) -> Iterator[Callable[[str, bytes]
             shutil.rmtree(previous)
         else:
             os.replace(staging, target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
+        name_file(error, target)
         raise
 
 

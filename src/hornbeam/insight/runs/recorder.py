@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hornbeam._internal.warn import warn_user
 from hornbeam.distribution.processes import agreed
 from hornbeam.engines import current_engine
 from hornbeam.insight.runs.folder import append_line, drop_lines, make_folder, replace_json, write_json
@@ -19,6 +16,7 @@ from hornbeam.insight.runs.liveness import this_process
 from hornbeam.insight.runs.reading import read_run
 from hornbeam.insight.runs.steering import clear_stop, stop_requested
 from hornbeam.training.callbacks.base import Logs, run_of
+from hornbeam.training.callbacks.log_failures import LogFailures
 
 
 class RunRecorder(RunFollower):
@@ -74,14 +72,16 @@ class RunRecorder(RunFollower):
         self._info: dict[str, Any] = {}
         self._earlier_seconds = self._looked = 0.0
         self._epoch = 0
-        self._stopped = self._looked_this_epoch = self._failed = False
+        self._stopped = self._looked_this_epoch = False
+        self._failures = LogFailures("RunRecorder")
 
     def _run_name(self) -> str:
         return "" if self.path is None else self.path.name
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         super().on_train_begin(logs)
-        self.path, self._earlier_seconds, self._stopped, self._failed = None, 0.0, False, False
+        self.path, self._earlier_seconds, self._stopped = None, 0.0, False
+        self._failures = LogFailures("RunRecorder")
         self._looked = self._started
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -103,26 +103,12 @@ class RunRecorder(RunFollower):
             return
         seconds = self._earlier_seconds + time.perf_counter() - self._started
         stopped = {"stopped": "on request"} if self._stopped else {}
-        with self._full_disk_named():
+        with self._failures.caught(self.path):
             if self.explain and self.model.built:
                 self._explain()
             self._write({"status": "finished", "seconds": round(seconds, 3), "ended": now(), **stopped})
             clear_stop(self.path)
             (self.path / PROGRESS).unlink(missing_ok=True)
-
-    @contextmanager
-    def _full_disk_named(self) -> Iterator[None]:
-        """Warn, once, of what cannot be written: the training is worth more than its record."""
-        try:
-            yield
-        except OSError as error:
-            if not self._failed:
-                self._failed = True
-                warn_user(
-                    f"RunRecorder: {self.path} could not be written ({error}). The training continues, and "
-                    "its record has gaps",
-                    RuntimeWarning,
-                )
 
     def _when_interrupted(self) -> tuple[str, str]:
         if self.path is None:
@@ -154,7 +140,7 @@ class RunRecorder(RunFollower):
         assert self.path is not None
         seconds = round(time.perf_counter() - self._epoch_started, 4)
         position = {"epoch": self._epoch + 1, "step": batch + 1, "seconds": seconds}
-        with self._full_disk_named():
+        with self._failures.caught(self.path):
             replace_json(self.path / PROGRESS, position)
 
     def _look(self) -> None:
@@ -170,7 +156,7 @@ class RunRecorder(RunFollower):
 
     def _write_epoch(self, line: dict[str, Any]) -> None:
         assert self.path is not None
-        with self._full_disk_named():
+        with self._failures.caught(self.path):
             append_line(self.path / HISTORY, line)
 
     def _write_part(self, part: str, values: dict[str, Any]) -> None:

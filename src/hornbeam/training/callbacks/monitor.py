@@ -375,13 +375,24 @@ class ModelCheckpoint(Monitor):
         self._write(epoch, path)
 
     def _write(self, epoch: int, path: str) -> None:
-        folder = os.path.dirname(path)
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-        if self.save_weights_only:
-            self.model.save_weights(path, overwrite=True)
-        else:
-            self.model.save(path, overwrite=True)
+        try:
+            folder = os.path.dirname(path)
+            if folder:
+                os.makedirs(folder, exist_ok=True)
+            if self.save_weights_only:
+                self.model.save_weights(path, overwrite=True)
+            else:
+                self.model.save(path, overwrite=True)
+        except OSError as error:
+            if error.errno is None:
+                raise
+            save = "save_weights" if self.save_weights_only else "save"
+            raise OSError(
+                error.errno,
+                f"ModelCheckpoint: {path} could not be written after epoch {epoch + 1} ({error.strerror}). "
+                f"The model still has its weights: make room, or model.{save}(...) elsewhere. On the disk: "
+                f"{self._saved[0] or 'no earlier save of this training'}",
+            ) from error
         load = "model.load_weights" if self.save_weights_only else "load_model"
         self._saved = (
             f"{path} has the {'best ' if self.save_best_only else ''}weights, of epoch {epoch + 1}",

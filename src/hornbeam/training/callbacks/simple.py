@@ -19,6 +19,7 @@ from hornbeam.distribution.processes import is_first, print_once
 from hornbeam.optimizers import Optimizer
 from hornbeam.training.callbacks.base import Callback, Logs, current_run, learning_rates, rated_optimizers
 from hornbeam.training.callbacks.callback_list import CallbacksLike
+from hornbeam.training.callbacks.log_failures import LogFailures
 
 
 @exported("keras.callbacks")
@@ -76,7 +77,8 @@ class LearningRateScheduler(Callback):
 class CSVLogger(Callback):
     """Write one line per epoch to a CSV file: the epoch, then the metrics in alphabetical order.
 
-    Metrics of a validation that an epoch does not have (`validation_freq`) are "NA".
+    Metrics of a validation that an epoch does not have (`validation_freq`) are "NA". A full disk ends no
+    training: a warning says that lines are missing.
 
     Args:
         filename: Path of the file.
@@ -92,11 +94,13 @@ class CSVLogger(Callback):
         self._names: list[str] = []
         # Length of the file at the end of the last epoch: lines after a checkpoint are written again.
         self._length = 0
+        self._failures = LogFailures("CSVLogger")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if is_first():
             open(self.filename, "a").close()  # a path that cannot be written fails now
         self._names, self._length = [], 0
+        self._failures = LogFailures("CSVLogger")
 
     def get_state(self) -> dict[str, Any]:
         return {"length": self._length}
@@ -107,16 +111,22 @@ class CSVLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not is_first():
             return
-        logs, is_new = logs or {}, False
         if not self._names:
-            self._names = self._columns(logs)
+            self._names = self._columns(logs or {})
             size = os.path.getsize(self.filename)
-            keep = min(self._length or (size if self.append else 0), size)
-            os.truncate(self.filename, keep)
-            is_new = keep == 0
+            self._length = min(self._length or (size if self.append else 0), size)
+            os.truncate(self.filename, self._length)
+        with self._failures.caught(self.filename):
+            try:
+                self._write_line(epoch, logs or {})
+            except OSError:
+                os.truncate(self.filename, self._length)  # no part of a line stays
+                raise
+
+    def _write_line(self, epoch: int, logs: dict[str, Any]) -> None:
         with open(self.filename, "a", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", *self._names], delimiter=self.separator, restval="NA")
-            if is_new:
+            if not self._length:
                 writer.writeheader()
             writer.writerow({"epoch": epoch, **{name: logs[name] for name in self._names if name in logs}})
         self._length = os.path.getsize(self.filename)

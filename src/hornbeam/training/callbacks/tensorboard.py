@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from hornbeam.core.registry import exported
 from hornbeam.distribution.processes import is_first
 from hornbeam.layers import Embedding
 from hornbeam.training.callbacks.base import Callback, Logs, learning_rates
+from hornbeam.training.callbacks.log_failures import LogFailures
 from hornbeam.training.profiler import fresh_steps, profile_of
 from hornbeam.visualization.event_files import EventFile, library
 
@@ -29,7 +30,8 @@ class TensorBoard(Callback):
     """Write logs for TensorBoard: metrics and learning rate of every epoch, and what else is asked for.
 
     Files have the tags and the form of those that Keras writes. They are written by `tensorboard`, or by
-    `tensorboardX` if that alone is installed; TensorFlow is not needed.
+    `tensorboardX` if that alone is installed; TensorFlow is not needed. A full disk ends no training: a
+    warning says that events are missing.
 
     Args:
         log_dir: Folder: training goes to its folder `train`, validation to `validation`.
@@ -83,6 +85,7 @@ class TensorBoard(Callback):
         # With one write per epoch the steps are left to the engine.
         self.chunked = self.update_freq == "epoch" and self.profile_batch is None
         self._writers: dict[str, EventFile] = {}
+        self._failures = LogFailures("TensorBoard")
         self._profiling = ExitStack()
         self._compiled: Mapping[Any, Any] = {}
         self._train_steps = self._test_steps = 0
@@ -99,10 +102,21 @@ class TensorBoard(Callback):
             self._writers[folder] = EventFile(os.path.join(self.log_dir, folder), write=is_first())
         return self._writers[folder]
 
+    @contextmanager
+    def _failure_caught(self) -> Iterator[None]:
+        """Warn of a full disk. What comes after it goes to new files: the last event of these may be cut."""
+        with self._failures.caught(self.log_dir):
+            try:
+                yield
+            except OSError:
+                self._writers = {}
+                raise
+
     # -- steps -------------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._train_steps = 0
+        self._failures = LogFailures("TensorBoard")
         if self.profile_batch is not None:
             self._compiled = self._profiling.enter_context(fresh_steps(self.model))
 
@@ -117,14 +131,15 @@ class TensorBoard(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.chunked:
             return
-        if self.profile_batch is not None and self._train_steps == self.profile_batch[1]:
-            self._write_profile()
-        if self.update_freq == "epoch" or self._train_steps % self.update_freq:
-            return
-        if self.write_steps_per_second:
-            speed = 1.0 / (time.perf_counter() - self._batch_began)
-            self._writer("train").scalar("batch_steps_per_second", speed, self._train_steps)
-        self._scalars("train", "batch_", logs or {}, self._train_steps)
+        with self._failure_caught():
+            if self.profile_batch is not None and self._train_steps == self.profile_batch[1]:
+                self._write_profile()
+            if self.update_freq == "epoch" or self._train_steps % self.update_freq:
+                return
+            if self.write_steps_per_second:
+                speed = 1.0 / (time.perf_counter() - self._batch_began)
+                self._writer("train").scalar("batch_steps_per_second", speed, self._train_steps)
+            self._scalars("train", "batch_", logs or {}, self._train_steps)
 
     def _write_profile(self) -> None:
         assert self.profile_batch is not None
@@ -138,8 +153,9 @@ class TensorBoard(Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._profiling.close()
-        for writer in self._writers.values():
-            writer.close()
+        with self._failure_caught():
+            for writer in self._writers.values():
+                writer.close()
         self._writers = {}
 
     # -- epochs ------------------------------------------------------------------------------------
@@ -148,7 +164,9 @@ class TensorBoard(Callback):
         self._updates = getattr(self.model.optimizer, "iterations", None)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
-        if self._updates is not None:
+        if self._updates is None:
+            return
+        with self._failure_caught():
             for name, value in (logs or {}).items():
                 tag = f"evaluation_{name}_vs_iterations"
                 self._writer("validation").scalar(tag, value, int(self._updates))
@@ -167,13 +185,14 @@ class TensorBoard(Callback):
             if self.write_steps_per_second:
                 done = int(self.model.optimizer.iterations) - self._updates_before
                 trained["steps_per_second"] = done / (time.perf_counter() - self._epoch_began)
-        self._scalars("train", "epoch_", trained, epoch)
-        if tested:
-            self._scalars("validation", "epoch_", tested, epoch)
-        if self.histogram_freq and epoch % self.histogram_freq == 0:
-            self._write_weights(epoch)
-        if self.embeddings_freq and epoch % self.embeddings_freq == 0:
-            self._write_embeddings(epoch)
+        with self._failure_caught():
+            self._scalars("train", "epoch_", trained, epoch)
+            if tested:
+                self._scalars("validation", "epoch_", tested, epoch)
+            if self.histogram_freq and epoch % self.histogram_freq == 0:
+                self._write_weights(epoch)
+            if self.embeddings_freq and epoch % self.embeddings_freq == 0:
+                self._write_embeddings(epoch)
 
     def _scalars(self, folder: str, prefix: str, values: Mapping[str, Any], step: int) -> None:
         writer = self._writer(folder)
