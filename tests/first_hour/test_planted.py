@@ -1,0 +1,53 @@
+"""Programs with a planted mistake: what is said is about the mistake; right programs: not a word."""
+
+import pytest
+
+import hornbeam
+from tests.helpers.planted import (  # noqa: F401
+    labels,
+    own_code,
+    right_code,
+    right_images,
+    right_sequences,
+    right_tables,
+    saving,
+    scales,
+    sequences,
+    shapes,
+    splits,
+    training,
+    use,
+)
+from tests.helpers.planted.listen import MISTAKES, RIGHT, listen
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.by != "silent"])
+def test_mistake_is_said(name):
+    program, by, words = MISTAKES[name]
+    said = listen(program, hornbeam)
+    if by == "error":
+        assert words in said.error
+    else:
+        assert not said.error
+        assert any(words in warning for warning in said.warnings), said.warnings
+
+
+@pytest.mark.parametrize("name", [name for name, mistake in MISTAKES.items() if mistake.by == "silent"])
+def test_silent_mistake_is_silent(name):
+    """A mend that makes one heard moves it from `silent` to `error` or `warning`."""
+    assert listen(MISTAKES[name].program, hornbeam) == ("", [])
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_program_is_left_alone(name):
+    assert listen(RIGHT[name], hornbeam) == ("", [])
+
+
+def test_size_of_the_tables():
+    assert len(MISTAKES) >= 100
+    assert len(RIGHT) >= 100
