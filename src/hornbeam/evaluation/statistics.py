@@ -78,14 +78,10 @@ def of_metric(
     """
     arguments = [np.asarray(y), np.asarray(y_pred)] + ([] if weights is None else [np.asarray(weights)])
     total = _total_state(metric, arguments)
+    states = _sample_states(metric, arguments)
+    if not np.allclose(states.sum(0), total, rtol=1e-3, atol=1e-3 * max(float(np.abs(total).max()), 1.0)):
+        raise ValueError("its state is not a sum over samples")
     run = _result_function(metric)
-    if type(metric) is metrics.R2Score:
-        states, run = _r2_states(*arguments), _of_sums(run)
-        total = states.sum(0)
-    else:
-        states = _sample_states(metric, arguments)
-        if not np.allclose(states.sum(0), total, rtol=1e-3, atol=1e-3 * max(float(np.abs(total).max()), 1.0)):
-            raise ValueError("its state is not a sum over samples")
     first = np.asarray(run(total[None].astype(np.float32)))
     kind = _kind(metric, states, weights)
     if kind == "proportion":
@@ -133,31 +129,6 @@ def _result_function(metric: Metric) -> Callable[[np.ndarray], Any]:
         return result
 
     return jit(lambda states: ops.vectorized_map(one, states))
-
-
-def _r2_states(y: np.ndarray, y_pred: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return what samples add to the variables of `R2Score`, with sums for mean and spread.
-
-    R2 is the same for targets and predictions less a constant, here the targets' mean: sums are exact there.
-    """
-    y = y.reshape(y_pred.shape).astype(np.float64)
-    weight = np.ones(y.shape) if weights is None else np.broadcast_to(weights.reshape(len(y), -1), y.shape)
-    centred = y - y.mean(0)
-    columns = (0 * y, centred * weight, centred**2 * weight, (y - y_pred) ** 2 * weight, weight)
-    return np.concatenate([np.full((len(y), 1), y[0].size), *columns], 1)
-
-
-def _of_sums(run: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], Any]:
-    """Return the function of sums of `_r2_states` for one of the variables of `R2Score`."""
-
-    def values(states: np.ndarray) -> Any:
-        outputs = states.shape[1] // 5
-        ends = range(1, 1 + 5 * outputs, outputs)
-        samples, shift, sums, squares, residual, count = np.split(states, ends, 1)
-        spread = squares - np.divide(sums**2, count, out=np.zeros_like(sums), where=count != 0)
-        return run(np.concatenate([samples, shift, sums, spread, residual, count], 1))
-
-    return values
 
 
 def _value_at(run: Callable[[np.ndarray], Any], index: int) -> Callable[[np.ndarray], np.ndarray]:

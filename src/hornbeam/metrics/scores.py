@@ -181,7 +181,7 @@ class R2Score(Metric):
         """
         y_true, y_pred = _matrix(y_true, y_pred, self.dtype, self.name)
         if not self._totals:
-            for name in ("shift", "mean", "spread", "residual", "count"):
+            for name in ("squared_sum", "sum", "residual", "count"):
                 self._totals[name] = self.add_variable(y_pred.shape[1:], name=name)
         weights = ops.ones_like(y_true)
         if sample_weight is not None:
@@ -189,25 +189,21 @@ class R2Score(Metric):
                 ops.cast(sample_weight, self.dtype), y_true.shape, "sample_weight", self.name
             )
             weights = ops.broadcast_to(sample_weights, y_true.shape)
-        shift, mean, spread, residual, count = self._totals.values()
-        # Sums of squares would lose the variance of targets far from 0. Each batch is therefore centred,
-        # and merged by the update of Chan, Golub & LeVeque 1979, all relative to the first target.
-        shift.assign(ops.where(count > 0.0, shift, ops.sum(y_true[:1], axis=0)))
-        centred, added = y_true - shift, ops.sum(weights, axis=0)
-        batch_mean = ops.divide_no_nan(ops.sum(centred * weights, axis=0), added)
-        fraction = ops.divide_no_nan(added, count + added)
-        step = batch_mean - mean
-        within = ops.sum(ops.square(centred - batch_mean) * weights, axis=0)
-        spread.assign_add(within + ops.square(step) * count * fraction)
-        mean.assign_add(step * fraction)
-        residual.assign_add(ops.sum(ops.square(y_true - y_pred) * weights, axis=0))
-        count.assign_add(added)
+        sums_of_batch = (
+            y_true * y_true * weights,
+            y_true * weights,
+            ops.square(y_true - y_pred) * weights,
+            weights,
+        )
+        for total, value in zip(self._totals.values(), sums_of_batch, strict=True):
+            total.assign_add(ops.sum(value, axis=0))
         self.num_samples.assign_add(y_true.size)
 
     def result(self) -> Tensor:
         if not self._totals:
             return ops.convert_to_tensor(0.0, dtype=self.dtype)
-        spread, residual = self._totals["spread"].value, self._totals["residual"].value
+        squares, sums, residual, count = (total.value for total in self._totals.values())
+        spread = squares - sums * (sums / count)
         raw = 1.0 - residual / spread
         raw = ops.where(ops.isinf(raw), 0.0, raw)
         if self.class_aggregation == "uniform_average":
