@@ -4,14 +4,14 @@ import numpy as np
 
 
 def table(rows=320, columns=4, classes=3):
-    """Return standardised columns and the class, an integer, that they decide."""
+    """Return standardized columns and the class, an integer, that they decide."""
     generator = np.random.default_rng(1)
     x = generator.normal(size=(rows, columns)).astype("float32")
     return x, (x @ generator.normal(size=(columns, classes))).argmax(1)
 
 
 def houses(rows=320):
-    """Return standardised columns and a number near 0 that they decide but for some noise."""
+    """Return standardized columns and a number near 0 that they decide but for some noise."""
     generator = np.random.default_rng(2)
     x = generator.normal(size=(rows, 4)).astype("float32")
     y = x @ [0.5, -1, 0.3, 0.8] + generator.normal(scale=0.3, size=rows)

@@ -109,7 +109,7 @@ def softmax_for_several_labels(keras, layers):
 
 @silent("not yet")
 def softmax_over_samples(keras, layers):
-    """Softmax(axis=0) normalises over the batch."""
+    """Softmax(axis=0) normalizes over the batch."""
     x, y = table()
     model = net(keras, x, layers.Dense(3), layers.Softmax(axis=0))
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -134,7 +134,7 @@ def mask_in_bytes(keras, layers):
 
 @error("targets between 0 and 1, y has values from -")
 def negative_image_for_cross_entropy(keras, layers):
-    """An autoencoder with binary_crossentropy on standardised images."""
+    """An autoencoder with binary_crossentropy on standardized images."""
     x, _ = images()
     x = (x - x.mean()) / x.std()
     model = net(keras, x, layers.Conv2D(4, 3, padding="same"), layers.Conv2D(1, 1, activation="sigmoid"))

@@ -5,8 +5,11 @@ A program is a function of the module `keras` and its `layers`, so that any Kera
 
 import contextlib
 import io
+import linecache
+import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 Program = Callable[..., object]
@@ -14,8 +17,8 @@ Program = Callable[..., object]
 
 class Mistake(NamedTuple):
     program: Program
-    # "error" or "warning", with words that prove that the message is about this mistake; or "silent", with
-    # the reason.
+    # "error" or "warning", with words that prove that the message is about this mistake; "misleading", with
+    # words of an error about something else; or "silent", with the reason.
     by: str
     words: str
 
@@ -42,6 +45,11 @@ def warning(words: str) -> Callable[[Program], Program]:
     return _mistake("warning", words)
 
 
+def misleading(words: str) -> Callable[[Program], Program]:
+    """Enter a program that an error stops whose words lead elsewhere."""
+    return _mistake("misleading", words)
+
+
 def silent(reason: str) -> Callable[[Program], Program]:
     """Enter a program whose mistake is not mentioned, for `reason`, or not yet."""
     return _mistake("silent", reason)
@@ -56,15 +64,38 @@ def right(program: Program) -> Program:
 class Said(NamedTuple):
     error: str
     warnings: list[str]
+    # The call of the program that it is said at; "" if that is not known.
+    at: str
+
+
+# Longer names first.
+_CALLS = (
+    *("fit", "evaluate", "predict_classes", "predict", "compile", "load_weights", "load_model"),
+    *("save_weights", "save"),
+)
+
+
+def _call(lines: list[tuple[str, int | None]]) -> str:
+    """Return the method called at the last of (file, line) that is a line of these programs."""
+    folder = Path(__file__).parent
+    here = [(file, line) for file, line in lines if Path(file).parent == folder and file != __file__]
+    if not here:
+        return ""
+    line = linecache.getline(here[-1][0], here[-1][1] or 0)
+    return next((name for name in _CALLS if f".{name}(" in line), "build")
 
 
 def listen(program: Program, keras) -> Said:
     """Run a program in the current folder and return what is said."""
-    raised = ""
+    raised, at = "", ""
     with warnings.catch_warnings(record=True) as heard, contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of libraries beneath Keras
         try:
             program(keras, keras.layers)
         except Exception as error:
             raised = str(error)
-    return Said(raised, [str(warning.message) for warning in heard])
+            frames = traceback.extract_tb(error.__traceback__)
+            at = _call([(frame.filename, frame.lineno) for frame in frames])
+    at = at or _call([(warning.filename, warning.lineno) for warning in heard])
+    return Said(raised, [str(warning.message) for warning in heard], at)

@@ -51,7 +51,7 @@ def between_minus_one_and_one(keras, layers):
 
 
 @right
-def standardised_images(keras, layers):
+def standardized_images(keras, layers):
     x, y = photos(channels=3)
     x = (x - x.mean((0, 1, 2))) / x.std((0, 1, 2))
     convnet(keras, x).fit(x, y)

@@ -130,7 +130,7 @@ def teacher_forcing(keras, layers):
 
 @right
 def attention(keras, layers):
-    """Self-attention, normalisation, positions."""
+    """Self-attention, normalization, positions."""
     x, y = sentences()
     words = keras.Input((6,))
     a = layers.Embedding(10, 4)(words) + layers.Embedding(6, 4)(keras.ops.arange(6))

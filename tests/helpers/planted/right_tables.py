@@ -159,7 +159,7 @@ def regression(keras, layers):
 
 @right
 def targets_of_large_scale(keras, layers):
-    """Prices around 50, with the standardisation of y undone after predict."""
+    """Prices around 50, with the standardization of y undone after predict."""
     x, y = houses()
     price = 50 + 10 * y
     model = regressor(keras, x)

@@ -28,7 +28,7 @@ def weights_of_other_shape(keras, layers):
     classifier(keras, x, 5).load_weights("a.weights.h5")
 
 
-@silent("Keras's files have no names of layers in them")
+@silent("Keras's files name layers by class and order")
 def weights_of_swapped_layers(keras, layers):
     """Layers "one", "two" of the same shape were renamed in the code before load_weights."""
     x, _ = table()

@@ -77,8 +77,8 @@ def blue_green_red(keras, layers):
 
 
 @warning("scale them alike")
-def standardised_only_in_training(keras, layers):
-    """A table is standardised in training, and raw in predict."""
+def standardized_only_in_training(keras, layers):
+    """A table is standardized in training, and raw in predict."""
     x, y = table()
     raw = 50 + 20 * x
     model = classifier(keras, x)

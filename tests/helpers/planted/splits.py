@@ -121,7 +121,7 @@ def number_of_row_as_feature(keras, layers):
 
 @silent("what NumPy computed before is not in the numbers")
 def statistics_of_test_rows(keras, layers):
-    """x is standardised with mean and deviation of all rows, then split."""
+    """x is standardized with mean and deviation of all rows, then split."""
     x, y = table()
     x = (x - x.mean(0)) / x.std(0)
     model = classifier(keras, x)
