@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.saving.onnx.wire import SCHEMA
+from hornbeam.onnx.reading.wire import SCHEMA
 
 
 def varint(value: int) -> bytes:

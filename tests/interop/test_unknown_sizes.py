@@ -115,7 +115,7 @@ def test_modules_of_torch() -> None:
 
 
 def _graph(nodes: list[dict[str, Any]], constants: dict[str, np.ndarray]) -> layers.OnnxGraph:
-    from hornbeam.layers.onnx_graph.structure import pack_array
+    from hornbeam.onnx.operators.structure import pack_array
 
     shape = {"dtype": "float32", "shape": [None, None, 4]}
     return layers.OnnxGraph(

@@ -136,7 +136,7 @@ def test_every_exported_layer_has_a_case() -> None:
     elsewhere |= {layers.Hashing, layers.HashedCrossing}
     # In tests/interop/test_foreign_layers.py.
     elsewhere |= {layers.FlaxLayer, layers.JaxLayer, layers.TFSMLayer, layers.TorchModuleWrapper}
-    elsewhere |= {layers.OnnxGraph}  # in tests/saving/test_onnx_import.py
+    elsewhere |= {layers.OnnxGraph}  # in tests/onnx/test_onnx_import.py
     classes = {getattr(layers, name) for name in layers.__all__ if name[0].isupper() and name != "Input"}
     # These have tables of their own.
     elsewhere |= {getattr(layers, name) for name in augmentation.__all__}

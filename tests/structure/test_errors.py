@@ -18,7 +18,7 @@ ROOT = Path(hornbeam.__file__).parent
 # Errors that the module which raises them, or its caller, always turns into another one or into a line.
 INTERNAL = {
     "cli/bench/runner.py": {"WorkloadError"},
-    "engines/onnx/kernels.py": {"NoKernelError"},
+    "onnx/emitter/kernels.py": {"NoKernelError"},
     "serving/guard.py": {"DisconnectedError"},
     "serving/errors.py": {"RequestError"},
     "tuning/running.py": {"PrunedError"},

@@ -16,39 +16,42 @@ from tests.helpers.sources import source_of
 
 ROOT = Path(hornbeam.__file__).parent
 
-# Each layer may import itself and the layers above it in this list.
+# Each layer may import itself and the layers above it in this list. The room of a format has parts at several
+# heights: an engine writes its files, layers are its operators.
 LAYERS = [
-    ["_native", "_internal", "errors", "tree"],
+    ["_native", "_internal", "errors", "onnx", "tree"],
     ["ir"],
     ["primitives"],
-    ["engines", "runtime"],
+    ["engines", "onnx.emitter", "runtime"],
     ["config"],
     ["core", "legacy"],
     ["ops", "random"],
     ["distribution"],
     ["activations", "initializers", "regularizers", "constraints", "dtype_policies"],
     ["losses", "metrics", "optimizers", "mixed_precision", "quantizers"],
-    ["layers"],
+    ["layers", "onnx.operators"],
     ["data", "datasets", "preprocessing", "utils", "visualization", "web"],
-    ["saving"],
+    ["saving", "onnx.reading"],
     ["training"],
     ["models"],
     ["diagnostics"],
     ["evaluation", "insight"],
     [
         "applications", "callbacks", "distillation", "export", "hub", "interop", "mlflow",
-        "quantization", "transfer", "tuning", "wrappers",
+        "onnx.writing", "quantization", "transfer", "tuning", "wrappers",
     ],
     ["as_keras", "backend", "cli", "serving", "__main__"],
     ["extensions"],
 ]  # fmt: skip
+PARTED = {name.split(".")[0] for names in LAYERS for name in names if "." in name}
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Files that import against that order for type checkers alone, by room and room above. The numbers may only
 # fall: name a protocol, or move the type down.
 UPWARD_TYPES = {
     ("config", "dtype_policies"): 1,
-    ("saving", "models"): 3,
+    ("onnx.reading", "models"): 1,
+    ("saving", "models"): 2,
     ("training", "models"): 5,
     ("visualization", "models"): 1,
 }
@@ -56,7 +59,7 @@ UPWARD_TYPES = {
 # Modules of the largest circle of imports, those for type checkers counted. It may only fall.
 LARGEST_CIRCLE = 21
 # Engines whose functions write the files of `export`.
-FORMAT_ENGINES = {"jax", "native", "onnx", "tensorflow"}
+FORMAT_ENGINES = {"jax", "native", "tensorflow"}
 
 
 def sources() -> list[Path]:
@@ -64,13 +67,12 @@ def sources() -> list[Path]:
 
 
 def part(module: str) -> str:
-    pieces = module.split(".")
-    return pieces[1] if len(pieces) > 1 else ""
+    pieces = module.split(".")[1:]
+    return ".".join(pieces[: 2 if pieces[:1] and pieces[0] in PARTED else 1])
 
 
 def own(path: Path) -> str:
-    relative = path.relative_to(ROOT)
-    return relative.parts[0].removesuffix(".py")
+    return part(module_name(path)) or "__init__"
 
 
 def imports(path: Path, types: bool = False) -> list[str]:
@@ -184,7 +186,7 @@ def test_circles_are_found() -> None:
 
 
 def test_nothing_above_engines_names_an_engine() -> None:
-    allowed = {"engines", "cli", "diagnostics"}
+    allowed = {"engines", "cli", "diagnostics", "onnx.emitter"}
     for path in sources():
         if own(path) in allowed:
             continue

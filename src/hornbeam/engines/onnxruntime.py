@@ -13,15 +13,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
-from hornbeam.engines.onnx.emit import Emitter
-from hornbeam.engines.onnx.kernels import onnx_type
-from hornbeam.engines.onnx.table import MAKERS, TABLE
 from hornbeam.engines.table import TableEngine, missing_package, require_version
 from hornbeam.errors import MissingPrimitiveError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where
 from hornbeam.ir.primitive import graph_cost
 from hornbeam.ir.types import numpy_dtype
+from hornbeam.onnx.emitter.emit import Emitter
+from hornbeam.onnx.emitter.kernels import onnx_type
+from hornbeam.onnx.emitter.table import MAKERS, TABLE
 
 try:
     import onnxruntime

@@ -46,7 +46,7 @@ def _writer(load: Callable[[], Callable[..., Any]]) -> Callable[..., None]:
 
 
 def _onnx() -> Callable[..., Any]:
-    from hornbeam.export.onnx import export_onnx
+    from hornbeam.onnx.writing.model import export_onnx
 
     return export_onnx
 
@@ -174,7 +174,7 @@ def _export_step(
 ) -> None:
     check_format(format, options, training=True)
     if format == "onnx":
-        from hornbeam.export.onnx_step import export_onnx_step
+        from hornbeam.onnx.writing.step import export_onnx_step
 
         path = export_onnx_step(model, filepath, input_signature, batch_size)
     elif format == "hornbeam":

@@ -88,7 +88,6 @@ from hornbeam.layers.normalization import LayerNormalization as LayerNormalizati
 from hornbeam.layers.normalization import RMSNormalization as RMSNormalization
 from hornbeam.layers.normalization import SpectralNormalization as SpectralNormalization
 from hornbeam.layers.normalization import UnitNormalization as UnitNormalization
-from hornbeam.layers.onnx_graph import OnnxGraph as OnnxGraph
 from hornbeam.layers.pooling import AveragePooling1D as AveragePooling1D
 from hornbeam.layers.pooling import AveragePooling2D as AveragePooling2D
 from hornbeam.layers.pooling import AveragePooling3D as AveragePooling3D
@@ -156,6 +155,7 @@ from hornbeam.layers.torch_module import TorchModuleWrapper as TorchModuleWrappe
 from hornbeam.layers.upsampling import UpSampling1D as UpSampling1D
 from hornbeam.layers.upsampling import UpSampling2D as UpSampling2D
 from hornbeam.layers.upsampling import UpSampling3D as UpSampling3D
+from hornbeam.onnx.operators import OnnxGraph as OnnxGraph
 
 GroupQueryAttention = GroupedQueryAttention
 AvgPool1D = AveragePooling1D

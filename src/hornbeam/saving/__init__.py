@@ -14,13 +14,13 @@ from hornbeam.core.registry import register_keras_serializable as register_keras
 from hornbeam.core.registry import serialize as serialize_keras_object
 from hornbeam.errors import LegacyFormatWarning as LegacyFormatWarning
 from hornbeam.errors import ModelFileError as ModelFileError
+from hornbeam.onnx.reading.load import load_onnx as load_onnx
 from hornbeam.saving.archive import load_model as load_model
 from hornbeam.saving.archive import save_model as save_model
 from hornbeam.saving.arrays import load_arrays as load_arrays
 from hornbeam.saving.editor import KerasFileEditor as KerasFileEditor
 from hornbeam.saving.inspection import inspect_model as inspect_model
 from hornbeam.saving.inspection import verify_model as verify_model
-from hornbeam.saving.onnx.load import load_onnx as load_onnx
 from hornbeam.saving.weights import load_weights as load_weights
 from hornbeam.saving.weights import save_weights as save_weights
 from hornbeam.utils.session import deserialize_keras_object as deserialize_keras_object

@@ -23,6 +23,7 @@ from hornbeam.core import registry
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
+from hornbeam.onnx.reading.load import load_onnx, onnx_arrays
 from hornbeam.saving.building import build_model, check_built, check_names, has_weights, parse_config
 from hornbeam.saving.files import parse_json, replace_file
 from hornbeam.saving.folders import replace_folder
@@ -43,7 +44,6 @@ from hornbeam.saving.legacy.load import load_legacy
 from hornbeam.saving.legacy.write import write_legacy_model
 from hornbeam.saving.members import read_archive, read_folder
 from hornbeam.saving.model_parts import assets_of, complete_parts, load_assets
-from hornbeam.saving.onnx.load import load_onnx, onnx_arrays
 from hornbeam.saving.orbax import is_orbax, load_orbax
 from hornbeam.saving.resume_point import end_of_training, trainer_of
 from hornbeam.saving.weights import read_weights, write_weights

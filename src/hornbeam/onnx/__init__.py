@@ -1,0 +1,1 @@
+"""ONNX files: `reading` and `writing` them, the `operators` that models of files run, and the `emitter`."""

@@ -1,0 +1,121 @@
+"""Graphs of ONNX operators as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hornbeam import tree
+from hornbeam._internal.typing import Tree
+from hornbeam.core.registry import exported
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import Unpack
+from hornbeam.core.variable import Variable
+from hornbeam.errors import GraphError as GraphError
+from hornbeam.errors import ValueNeededError
+from hornbeam.layers.layer import Layer
+from hornbeam.layers.options import RegularizedLayerOptions
+
+# Imported for their effect: each registers its operators.
+from hornbeam.onnx.operators import attention as attention
+from hornbeam.onnx.operators import elementwise as elementwise
+from hornbeam.onnx.operators import flow as flow
+from hornbeam.onnx.operators import products as products
+from hornbeam.onnx.operators import quantized as quantized
+from hornbeam.onnx.operators import recurrent as recurrent
+from hornbeam.onnx.operators import reducing as reducing
+from hornbeam.onnx.operators import sampling as sampling
+from hornbeam.onnx.operators import scores as scores
+from hornbeam.onnx.operators import selection as selection
+from hornbeam.onnx.operators import sequences as sequences
+from hornbeam.onnx.operators import shaping as shaping
+from hornbeam.onnx.operators import windows as windows
+from hornbeam.onnx.operators.execution import run_graph
+from hornbeam.onnx.operators.structure import check
+
+
+@exported("hornbeam.layers")
+class OnnxGraph(Layer):
+    """Layer of a graph of ONNX operators, created by `saving.load_onnx`. The graph's weights are its weights.
+
+    Calls take a tensor for each input of the graph, in a list if there are several, and return a tensor, or a
+    list of several. Normalizations use the means and variances of the file, and dropout does nothing, in
+    training too.
+
+    Args:
+        graph: The graph as plain JSON values (see `onnx/operators/structure.py`).
+        **kwargs: Arguments of `Layer`: `name`, `dtype`, `trainable`, ...
+
+    Raises:
+        GraphError: If the graph breaks a rule, or has operators that are not supported, all of which are
+            named. It is a ValueError.
+
+    Example:
+        >>> x = {"name": "x", "dtype": "float32", "shape": [None, 2]}
+        >>> node = {"op": "Relu", "name": "", "inputs": ["x"], "outputs": ["y"], "attributes": {}}
+        >>> graph = {"opset": 20, "inputs": [x], "outputs": [{**x, "name": "y"}], "nodes": [node]}
+        >>> hornbeam.layers.OnnxGraph({**graph, "weights": [], "constants": {}})([[1.0, -1.0]]).tolist()
+        [[1.0, 0.0]]
+    """
+
+    def __init__(self, graph: Mapping[str, Any], **kwargs: Unpack[RegularizedLayerOptions]) -> None:
+        # Dtypes are those of the file.
+        kwargs["autocast"] = False
+        super().__init__(**kwargs)
+        check(graph)
+        self.graph = dict(graph)
+        self._weights_by_name: dict[str, Variable] = {
+            entry["name"]: self._add_entry(entry) for entry in graph["weights"]
+        }
+
+    def _add_entry(self, entry: Mapping[str, Any]) -> Variable:
+        return self.add_weight(
+            name=entry["name"].replace("/", "."),
+            shape=tuple(entry["shape"]),
+            initializer="zeros",
+            dtype=entry["dtype"],
+            trainable=bool(entry.get("trainable", False)),
+            autocast=False,
+        )
+
+    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Assign values to the weights.
+
+        Args:
+            arrays: Array for each weight, by its name in the graph.
+
+        Raises:
+            KeyError: If one is missing.
+        """
+        for name, variable in self._weights_by_name.items():
+            variable.assign(arrays[name])
+
+    def call(self, inputs: Tree) -> Tree:
+        tensors = tree.flatten(inputs)
+        names = [entry["name"] for entry in self.graph["inputs"]]
+        if len(tensors) != len(names):
+            raise GraphError(f"the graph takes {len(names)} inputs ({', '.join(names)}), got {len(tensors)}")
+        outputs = run_graph(self.graph, {**dict(zip(names, tensors, strict=True)), **self._weights_by_name})
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:
+        """Return symbolic outputs; with the file's shapes where they depend on values, or several sizes are
+        unknown and inference fails.
+
+        Args:
+            inputs: Symbolic inputs.
+            **kwargs: Arguments of the call.
+        """
+        try:
+            return super().compute_output_spec(inputs, **kwargs)
+        except ValueError as error:
+            is_open = isinstance(error, ValueNeededError) or any(
+                None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor)
+            )
+            declared = self.graph["outputs"]
+            if not is_open or any(output.get("shape") is None for output in declared):
+                raise
+        symbols = [KerasTensor(tuple(x["shape"]), x["dtype"]) for x in declared]
+        return symbols[0] if len(symbols) == 1 else symbols

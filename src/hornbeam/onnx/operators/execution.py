@@ -1,0 +1,181 @@
+"""Execution of ONNX graphs on tensors: node by node, with channels last where convolutions need them.
+
+Three kinds of values pass between nodes. An array is known before the model runs: constants and values
+computed from shapes alone, which NumPy computes at once. A `ChannelsLast` is a tensor whose channels, axis 1
+in the file, were moved to the end; they are moved back for operators that need them in their place. All
+others are tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hornbeam import ops
+from hornbeam.core.convert import as_tensor
+from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
+from hornbeam.ir.graph import Graph
+from hornbeam.ir.interpret import reference
+from hornbeam.ir.node import Node, topological
+from hornbeam.ir.primitive import SIZE
+from hornbeam.onnx.operators.structure import is_graph, unpack_array
+from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Attributes, Call, OnnxOperator
+
+# Attributes that results do not depend on: hints, a declaration, and settings of training.
+WITHOUT_EFFECT = {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "sorted", "stash_type"}
+
+# Limits on the elements of a known result and of all known results; others are computed when the model runs.
+MAX_KNOWN, MAX_ALL_KNOWN = 1 << 14, 1 << 22
+
+
+@dataclass(frozen=True)
+class ChannelsLast:
+    """A tensor (batch, *spatial, channels) for the value (batch, channels, *spatial)."""
+
+    tensor: Tensor
+
+    def plain(self) -> Tensor:
+        rank = len(self.tensor.shape)
+        return ops.transpose(self.tensor, (0, rank - 1, *range(1, rank - 1)))
+
+
+def channels_last(x: Any) -> Tensor:
+    """Return the tensor with its channels at the end."""
+    if isinstance(x, ChannelsLast):
+        return x.tensor
+    tensor = as_tensor(x)
+    rank = len(tensor.shape)
+    return ops.transpose(tensor, (0, *range(2, rank), 1)) if rank > 2 else tensor
+
+
+def plain(x: Any) -> Any:
+    """Return the value with its axes as in the file."""
+    return x.plain() if isinstance(x, ChannelsLast) else x
+
+
+def run_graph(graph: Mapping[str, Any], values: dict[str, Any]) -> list[Any]:
+    """Compute the outputs of a graph from the values of its inputs and weights."""
+    names = [output["name"] for output in graph["outputs"]]
+    return [as_tensor(x) for x in GraphRunner(graph["opset"]).run(graph, names, values)]
+
+
+class GraphRunner:
+    """One execution of a graph and of the graphs in it."""
+
+    def __init__(self, opset: int) -> None:
+        self._opset = opset
+        self._known_size = 0
+
+    def run(self, part: Mapping[str, Any], outputs: Sequence[str], values: dict[str, Any]) -> list[Any]:
+        """Compute `outputs`. `values` are the known values, to which those of all nodes are added."""
+        values.update((name, unpack_array(value)) for name, value in part["constants"].items())
+
+        def branch(inner: Any, *arguments: Any) -> list[Any]:
+            graph = inner["graph"]
+            inputs = dict(zip(graph.get("inputs", ()), arguments, strict=True))
+            return self.run(graph, graph["outputs"], {**values, **inputs})
+
+        for node in part["nodes"]:
+            inputs = [values[name] if name else None for name in node["inputs"]]
+            attributes = Attributes(
+                {
+                    key: unpack_array(x) if isinstance(x, dict) and not is_graph(x) else x
+                    for key, x in node["attributes"].items()
+                }
+            )
+            call = Call(node["op"], attributes, len(node["outputs"]), self._opset, branch)
+            with _error_context(node):
+                results = self._apply(OPERATORS[call.op], call, aligned_before_7(call, inputs))
+                if len(results) < call.outputs:
+                    raise GraphError(f"only the first {len(results)} outputs are supported")
+                if unread := set(attributes) - attributes.read - WITHOUT_EFFECT:
+                    raise GraphError(f"attributes that are not supported: {', '.join(sorted(unread))}")
+            values.update((name, x) for name, x in zip(node["outputs"], results, strict=False) if name)
+        return [plain(values[name]) for name in outputs]
+
+    def _apply(self, operator: OnnxOperator, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
+        """Compute the results of one node."""
+        is_known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
+        if is_known and not any(map(is_graph, call.attributes.values())):
+            return tuple(self._evaluate(x) for x in operator.apply(call, inputs))
+        if operator.layout == LAST:
+            if inputs[0] is not None and len(channels_last(inputs[0]).shape) > 2:
+                first, *others = operator.apply(call, [channels_last(inputs[0]), *map(plain, inputs[1:])])
+                return ChannelsLast(first), *others
+        elif operator.layout == ANY and (aligned := _to_channels_last(inputs)) is not None:
+            return tuple(ChannelsLast(x) for x in operator.apply(call, aligned))
+        return operator.apply(call, [plain(x) for x in inputs])
+
+    def _evaluate(self, x: Any) -> Any:
+        """Convert a result of known operands to an array if it is small."""
+        if isinstance(x, Tensor):
+            x = known_value(x.node) if x.node.level <= 0 and self._known_size < MAX_ALL_KNOWN else x
+        if isinstance(x, np.ndarray):
+            self._known_size += x.size
+        return x
+
+
+@contextmanager
+def _error_context(node: Mapping[str, Any]) -> Iterator[None]:
+    """Append the node to the message of an error, once."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, "onnx_node"):
+            error.onnx_node = node["name"]  # type: ignore[attr-defined]
+            text = error.args[0] if error.args and isinstance(error.args[0], str) else repr(error)
+            error.args = (f"{text}\n  in the ONNX operator {node['op']} (node {node['name']!r:.80})",)
+        raise
+
+
+def _to_channels_last(inputs: Sequence[Any]) -> list[Any] | None:
+    """Convert the inputs of a broadcasting operator to channels last if one of them is, else return None."""
+    ranks = [len(x.tensor.shape) for x in inputs if isinstance(x, ChannelsLast)]
+    if not ranks or any(x is not None and _rank(x) > max(ranks) for x in inputs) or min(ranks) < max(ranks):
+        return None
+    return [_align(x, ranks[0]) for x in inputs]
+
+
+def aligned_before_7(call: Call, inputs: list[Any]) -> list[Any]:
+    """Return the inputs of an operator; before version 7 a second one may begin at an axis of the first."""
+    if call.opset >= 7 or len(inputs) != 2:
+        return inputs
+    x, y = inputs
+    axis = 1 if call.op == "PRelu" else call.get("axis") if call.get("broadcast", 0) else None
+    if axis is None or _rank(y) == 0 or (call.op == "PRelu" and _rank(y) != 1):
+        return inputs
+    tensor = as_tensor(plain(y))
+    return [x, ops.reshape(tensor, (*tensor.shape, *[1] * max(_rank(x) - axis - len(tensor.shape), 0)))]
+
+
+def _rank(x: Any) -> int:
+    return len(x.tensor.shape if isinstance(x, ChannelsLast) else x.shape)
+
+
+def _align(x: Any, rank: int) -> Any:
+    if x is None or isinstance(x, ChannelsLast) or _rank(x) == 0:
+        return x.tensor if isinstance(x, ChannelsLast) else x
+    tensor = as_tensor(x)
+    return channels_last(ops.reshape(tensor, (1,) * (rank - len(tensor.shape)) + tuple(tensor.shape)))
+
+
+def known_value(node: Node) -> Any:
+    """Return the value of a node that depends on no data: an array, or a tensor if it would be large."""
+    order = topological([node], [])
+    if any(n.primitive is SIZE or _size(n) > MAX_KNOWN for n in order):
+        return Tensor(node)
+    leaves = [n for n in order if n.primitive is None]
+    if any(n.value is None or n.value[0] is not None for n in leaves):
+        return Tensor(node)
+    (array,) = reference(Graph(leaves, [node]), [n.value[1] for n in leaves])
+    return np.asarray(array)
+
+
+def _size(node: Node) -> int:
+    types = node.type if isinstance(node.type, tuple) else (node.type,)
+    return max(t.size for t in types)

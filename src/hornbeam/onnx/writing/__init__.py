@@ -1,0 +1,1 @@
+"""Models to files, with the operators that people expect in them."""
