@@ -63,6 +63,21 @@ def test_every_kind_of_metric() -> None:
     assert actual["rmse"].low == pytest.approx(actual["mse"].low ** 0.5, rel=0.05)
 
 
+@pytest.mark.parametrize("aggregation", ["uniform_average", None])
+def test_r2_of_targets_far_from_zero(aggregation: str | None) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)).astype("float32")
+    y = (1e4 + x + 0.3 * rng.normal(size=x.shape)).astype("float32")
+    model = hb.Sequential([hb.Input((2,)), layers.Rescaling(1.0, 1e4)])
+    model.compile("sgd", "mse", metrics=[metrics.R2Score(aggregation, name="r2")])
+    weights = rng.integers(1, 3, 200).astype("float32")
+    actual = evaluation.evaluate(model, x, y, sample_weight=weights).metrics
+    want = np.ravel(model.evaluate(x, y, verbose=0, return_dict=True)["r2"])
+    estimates = [estimate for name, estimate in actual.items() if name.startswith("r2")]
+    assert [estimate.value for estimate in estimates] == pytest.approx(want, abs=1e-5)
+    assert all(0.85 < estimate.low < estimate.value < estimate.high < 1 for estimate in estimates)
+
+
 def test_streams_and_weights() -> None:
     x, y = data()
     model = classifier(weighted_metrics=["accuracy"], metrics=None)

@@ -132,3 +132,44 @@ def test_weights_of_zero_count_nothing(name: str) -> None:
     np.testing.assert_allclose(np.asarray(weighted.result()), np.asarray(plain.result()), rtol=1e-6)
     if name != "r2":  # 1 - 0 / 0 is not a number
         assert np.isfinite(np.asarray(nothing.result())).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e2, 1e4])
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize("weigh", [False, True])
+def test_r2_of_targets_far_from_zero(offset: float, sort: bool, weigh: bool) -> None:
+    """Sums of squares about zero gave 1.01 around 1e4, where it is 0.91."""
+    rng = np.random.default_rng(0)
+    y = (offset + rng.normal(size=(300, 2))).astype("float32")
+    y = np.sort(y, axis=0) if sort else y
+    p = (y + 0.3 * rng.normal(size=y.shape)).astype("float32")
+    w = rng.integers(0, 3, 300).astype("float32") if weigh else None
+    metric = metrics.R2Score()
+    for rows in np.split(np.arange(300), [1, 33, 150]):
+        metric.update_state(y[rows], p[rows], None if w is None else w[rows])
+    expected = reference.r2_score(y.astype("float64"), p.astype("float64"), sample_weight=w)
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-4)  # means of 1e4 have steps of 1e-3
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.3, 1e4])
+def test_r2_of_equal_targets(value: float) -> None:
+    """They have no variance to explain: 0, not a quotient of two roundings."""
+    y = np.full((100, 1), value)
+    metric = metrics.R2Score()
+    for rows in np.split(np.arange(100), [1, 8, 50]):
+        metric.update_state(y[rows], y[rows] + 0.1)
+    assert float(metric.result()) == 0.0
+
+
+def test_the_state_of_r2_tells_which_of_its_two_forms_it_has() -> None:
+    """Targets that start near zero and go on far from it, or the other way."""
+    rng = np.random.default_rng(0)
+    far = np.concatenate([rng.normal(size=(40, 1)), 1e4 + rng.normal(size=(60, 1))])
+    for y in (far, far[::-1], far[40:], far[:40]):
+        metric = metrics.R2Score()
+        metric.update_state(y[:1], y[:1])
+        state = [np.zeros(variable.shape) for variable in metric.variables]
+        for part in (y[:0], *np.array_split(y, 5)):
+            state = metric.stateless_update_state(state, part, part + 0.3)
+        expected = reference.r2_score(y, y + 0.3)
+        assert float(metric.stateless_result(state)) == pytest.approx(expected, abs=1e-4)

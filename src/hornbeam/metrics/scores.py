@@ -130,6 +130,12 @@ class F1Score(FBetaScore):
         super().__init__(average, 1.0, threshold, name, dtype)
 
 
+# Targets whose squared mean is this many times their variance are far from zero.
+_FAR = 64.0
+# The variance of targets that differ by rounding only, relative to their squared mean.
+_ROUNDING = 2.0**-44
+
+
 @exported(MODULE)
 class R2Score(Metric):
     """Coefficient of determination 1 - sum((t - p)**2) / sum((t - mean(t))**2).
@@ -189,21 +195,39 @@ class R2Score(Metric):
                 ops.cast(sample_weight, self.dtype), y_true.shape, "sample_weight", self.name
             )
             weights = ops.broadcast_to(sample_weights, y_true.shape)
-        sums_of_batch = (
-            y_true * y_true * weights,
-            y_true * weights,
-            ops.square(y_true - y_pred) * weights,
-            weights,
-        )
-        for total, value in zip(self._totals.values(), sums_of_batch, strict=True):
-            total.assign_add(ops.sum(value, axis=0))
+        squared_sum, total, residual, count = self._totals.values()
+        # The batch about its first target: nothing cancels where targets are far from zero.
+        origin, added = ops.sum(y_true[:1], axis=0), ops.sum(weights, axis=0)
+        step = ops.divide_no_nan(ops.sum((y_true - origin) * weights, axis=0), added)
+        spread = ops.sum(ops.square(y_true - origin - step) * weights, axis=0)
+        between = origin + step - ops.divide_no_nan(total, count)
+        # Merge of two samples' squares about their means (Chan, Golub & LeVeque 1979).
+        spread += ops.square(between) * count * ops.divide_no_nan(added, count + added)
+        spread += self._spread()
+        total.assign_add(ops.sum(y_true * weights, axis=0))
+        count.assign_add(added)
+        about_zero = total * ops.divide_no_nan(total, count)
+        far = ops.abs(about_zero) > _FAR * ops.abs(spread)
+        squared_sum.assign(ops.where(far, spread, spread + about_zero))
+        residual.assign_add(ops.sum(ops.square(y_true - y_pred) * weights, axis=0))
         self.num_samples.assign_add(y_true.size)
+
+    def _spread(self) -> Tensor:
+        """Compute the sum of squares about the mean.
+
+        The variable `squared_sum` is about zero, as in Keras, but about the mean for targets so far from zero
+        that the difference would be lost. Which of the two follows from its size: about zero it is at least
+        the square of the sum over the count.
+        """
+        squares, total, _, count = (total.value for total in self._totals.values())
+        about_zero = total * ops.divide_no_nan(total, count)
+        spread = ops.where(ops.abs(squares) < 0.5 * ops.abs(about_zero), squares, squares - about_zero)
+        return ops.where(ops.abs(spread) <= _ROUNDING * ops.abs(about_zero), 0.0, spread)
 
     def result(self) -> Tensor:
         if not self._totals:
             return ops.convert_to_tensor(0.0, dtype=self.dtype)
-        squares, sums, residual, count = (total.value for total in self._totals.values())
-        spread = squares - sums * (sums / count)
+        spread, residual = self._spread(), self._totals["residual"].value
         raw = 1.0 - residual / spread
         raw = ops.where(ops.isinf(raw), 0.0, raw)
         if self.class_aggregation == "uniform_average":
