@@ -110,7 +110,7 @@ class OnnxGraph(Layer):
         """
         try:
             return super().compute_output_spec(inputs, **kwargs)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             is_open = isinstance(error, ValueNeededError) or any(
                 None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor)
             )

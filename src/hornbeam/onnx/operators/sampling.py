@@ -16,6 +16,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
+from hornbeam.ir.sizes import is_unknown, new_size
+from hornbeam.onnx.operators.sizes import exact, with_size
 from hornbeam.onnx.operators.vocabulary import Call, axis_of, ints, known, node_of, operator
 from hornbeam.onnx.operators.windows import numbers_of
 
@@ -120,13 +122,17 @@ def resize(
         scales = roi
     mode = "asymmetric" if call.op == "Upsample" or call.opset < 11 else "half_pixel"
     mode, outside = call.get("coordinate_transformation_mode", mode), call.get("extrapolation_value", 0.0)
+    # They have no effect in all modes.
+    call.attributes.read |= {"antialias", "cubic_coeff_a", "exclude_outside", "mode", "nearest_mode"}
     axes = [axis_of(a, rank) for a in call.get("axes", list(range(rank)))]
     is_crop = mode == "tf_crop_and_resize"
     region = known(roi, "region").reshape(2, -1) if is_crop else np.zeros((2, len(axes)))
-    for i, (axis, factor, new_size) in enumerate(_targets(call, x, axes, scales, sizes)):
+    for i, (axis, factor, target) in enumerate(_targets(call, x, axes, scales, sizes)):
         size = x.shape[axis]
-        if new_size != size or factor != 1 or is_crop:
-            places = _positions(mode, size, new_size, factor, region[:, i].tolist())
+        if is_unknown(size) or is_unknown(target):
+            x = x if size == target else with_size(x, axis, target)
+        elif target != size or factor != 1 or is_crop:
+            places = _positions(mode, size, target, factor, region[:, i].tolist())
             x = _resize_axis(x, axis, places, factor, call)
             beyond = (places < 0) | (places > size - 1)
             if is_crop and beyond.any():
@@ -140,25 +146,34 @@ def _targets(
 ) -> list[tuple[int, float, int]]:
     """Return (axis, factor, new size) for each axis."""
     policy = call.get("keep_aspect_ratio_policy", "stretch")
+    old = [x.shape[axis] for axis in axes]
     if sizes is not None and np.size(sizes):
         new_sizes = ints(sizes, "sizes")
-        old = [x.shape[axis] for axis in axes]
-        factors = [1.0 if n == o else n / o for n, o in zip(new_sizes, old, strict=True)]
+        is_open = [is_unknown(n) or is_unknown(o) for n, o in zip(new_sizes, old, strict=True)]
+        pairs = zip(new_sizes, old, is_open, strict=True)
+        factors = [1.0 if n == o else math.nan if unknown else n / o for n, o, unknown in pairs]
+        if policy != "stretch" and any(is_open):
+            return [(axis, math.nan, new_size()) for axis in axes]
         if policy != "stretch":
             factor = (min if policy == "not_larger" else max)(factors)
             factors = [factor] * len(factors)
             new_sizes = [math.floor(factor * o + 0.5) for o in old]
         return list(zip(axes, factors, new_sizes, strict=True))
     values = known(np.asarray(scales, "float32") if isinstance(scales, list) else scales, "scales")
-    factors = [float(factor) for factor in values.reshape(-1)]
-    if len(factors) != len(axes) or not all(0 < factor < 1e6 for factor in factors):
+    factors = values.reshape(-1).tolist()
+    if len(factors) != len(axes) or not all(is_unknown(f) or 0 < f < 1e6 for f in factors):
         raise GraphError(f"expected {len(axes)} positive scales, got {factors}")
-    # In float32, as runtimes do: 5 pixels times 1.4 are 7.
-    new_sizes = [
-        x.shape[a] if f == 1 else math.floor(x.shape[a] * np.float32(f))
-        for a, f in zip(axes, factors, strict=True)
-    ]
-    return list(zip(axes, factors, new_sizes, strict=True))
+    return [(a, f, _scaled_size(n, f)) for a, n, f in zip(axes, old, factors, strict=True)]
+
+
+def _scaled_size(size: Any, factor: Any) -> Any:
+    """Return size * factor without its fraction, in float32 as runtimes do: 5 pixels times 1.4 are 7."""
+    if factor == 1 or is_unknown(factor):
+        return size if factor == 1 else new_size()
+    if not is_unknown(size):
+        return math.floor(size * np.float32(factor))
+    up, down = (exact(factor), 1) if factor > 1 else (1, exact(1 / factor))
+    return size * up // down if isinstance(up, int) and isinstance(down, int) else new_size()
 
 
 # -- positions from data -------------------------------------------------------------------------------------

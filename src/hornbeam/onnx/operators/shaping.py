@@ -15,10 +15,10 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
-from hornbeam.ir.sizes import is_unknown
+from hornbeam.ir.sizes import is_unknown, new_size
 from hornbeam.ir.types import numpy_dtype
 from hornbeam.onnx.operators.elementwise import dtype_of
-from hornbeam.onnx.operators.sizes import sizes_tensor
+from hornbeam.onnx.operators.sizes import exact, sizes_tensor, with_size
 from hornbeam.onnx.operators.vocabulary import (
     EVERY,
     Call,
@@ -110,7 +110,9 @@ def split(call: Call, x: Tensor, sizes: TensorLike | None = None) -> tuple[Tenso
         lengths = [min(length, x.shape[axis] - i * length) for i in range(count)]
     if sum(lengths) != x.shape[axis] or min(lengths, default=0) < 0:
         raise GraphError(f"sizes {lengths} do not add up to the axis of {x.shape[axis]}")
-    return tuple(ops.split(x, [int(n) for n in np.cumsum(lengths)[:-1]], axis=axis)) if lengths[1:] else (x,)
+    before = (slice(None),) * axis
+    ends = itertools.accumulate(lengths)
+    return tuple(x[(*before, slice(end - n, end))] for n, end in zip(lengths, ends, strict=True))
 
 
 @operator("Slice", through=1, tensors=1)
@@ -165,6 +167,9 @@ def pad(call: Call, x: Tensor, widths: Any = None, value: Any = None, axes: Any 
     if mode == "constant":
         fill = ops.cast(ops.reshape(as_tensor(0 if value is None else value), ()), x.dtype)
         return Tensor(p.pad(x.node, fill.node, tuple(low), tuple(high)))
+    for axis, size in enumerate(x.shape):
+        if is_unknown(low[axis] + high[axis]):
+            x, low[axis], high[axis] = with_size(x, axis, size + low[axis] + high[axis]), 0, 0
     cut = tuple(slice(max(-a, 0), n - max(-b, 0)) for a, b, n in zip(low, high, x.shape, strict=True))
     return ops.pad(x[cut], [(max(a, 0), max(b, 0)) for a, b in zip(low, high, strict=True)], mode)
 
@@ -212,9 +217,12 @@ def constant_of_shape(call: Call, sizes: TensorLike) -> Tensor:
 @operator("Range", tensors=0)
 def range_(call: Call, start: TensorLike, limit: TensorLike, delta: TensorLike) -> Tensor:
     """Create numbers from `start` up to `limit`, excluded, in steps."""
-    first, last, by = (number(x, "bounds") for x in (start, limit, delta))
-    length = last - first
-    count = max(-(-length // by) if is_unknown(length) else math.ceil(length / by), 0) if by else 0
+    first, last, by = (exact(number(x, "bounds")) for x in (start, limit, delta))
+    if any(map(is_unknown, (first, last, by))):
+        fractions = any(isinstance(x, float) for x in (first, last)) or not isinstance(by, int)
+        count = new_size() if fractions else max(-((first - last) // by), 0)
+    else:
+        count = max(math.ceil((last - first) / by), 0) if by else 0
     dtype = as_tensor(start).dtype
     at = Tensor(p.iota(dtype, (count,), 0))
     return ops.cast(as_tensor(start).reshape(()) + at * as_tensor(delta).reshape(()), dtype)
@@ -232,7 +240,7 @@ def eye_like(call: Call, x: Tensor) -> Tensor:
 def one_hot(call: Call, indices: Tensor, depth: TensorLike, values: TensorLike) -> Tensor:
     """Return the second value at indices, the first elsewhere (and everywhere for one out of range)."""
     index, pair = ops.cast(indices, "int64"), as_tensor(values)
-    count = int(number(depth, "depth"))
+    count = exact(number(depth, "depth"))
     axis = axis_of(call.get("axis", -1), len(index.shape) + 1)
     index = ops.where(index < 0, index + count, index)
     positions = Tensor(p.iota("int64", (count,), 0))

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.tensor import Tensor
+from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_steps
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import SIZE, size_node
-from hornbeam.ir.sizes import is_unknown, maximum, minimum, new_size
+from hornbeam.ir.sizes import in_symbolic_trace, is_unknown, maximum, minimum, new_size
 from hornbeam.ir.types import is_float, numpy_dtype
 
 _MAX_ELEMENTS = 1 << 14
@@ -27,6 +29,21 @@ _MAX_ELEMENTS = 1 << 14
 def sizes_tensor(sizes: tuple[Any, ...]) -> Tensor:
     """Return sizes, of which some are not known, as a tensor of int64."""
     return Tensor(p.convert(p.concatenate(*(p.reshape(size_node(n), (1,)) for n in sizes), axis=0), "int64"))
+
+
+def with_size(x: Tensor, axis: int, size: Any) -> Tensor:
+    """Return a tensor like x with another size of an axis, while types alone are inferred.
+
+    Raises GraphError where values would be computed.
+    """
+    if not in_symbolic_trace():
+        raise GraphError("it needs sizes that are not known: give the model's Input fixed sizes")
+    return ops.take(x, Tensor(p.iota("int32", (size,), 0)), axis=axis)
+
+
+def exact(x: Any) -> Any:
+    """Return a float without fraction as an integer, which sizes can be computed with."""
+    return int(x) if isinstance(x, float) and x.is_integer() else x
 
 
 def value_from_sizes(node: Node) -> np.ndarray | None:
@@ -63,7 +80,7 @@ def _computed(node: Node, operands: list[Any]) -> Any:
         numbers = [x if is_unknown(x) or is_float(node.dtype) else int(x) for x in operands[0].flat]
         return _settled(_objects(node.type.shape, numbers), node)
     rule = operator.truediv if node.name == "div" and is_float(node.dtype) else _ELEMENTWISE.get(node.name)
-    if rule is None:
+    if rule is None and node.name not in _CURVED:
         return None
     elements = zip(*(x.reshape(-1).tolist() for x in operands), strict=True)
     results = [_element(rule, each, node.dtype) for each in elements]
@@ -102,14 +119,14 @@ def _settled(array: np.ndarray, node: Node) -> np.ndarray:
     return (array.astype(float) if is_float(dtype) else array).astype(numpy_dtype(dtype))
 
 
-def _element(rule: Callable[..., Any], operands: tuple[Any, ...], dtype: str) -> Any:
-    """Compute one element. A size by a fraction, which is rounded later, is some size."""
-    if not any(map(is_unknown, operands)):
+def _element(rule: Callable[..., Any] | None, operands: tuple[Any, ...], dtype: str) -> Any:
+    """Compute one element. A size by a fraction, or its root, which is rounded later, is some size."""
+    if rule is not None and not any(map(is_unknown, operands)):
         return rule(*operands)
-    exact = [int(x) if isinstance(x, float) and x.is_integer() else x for x in operands]
-    if rule is operator.truediv or any(isinstance(x, float) for x in exact):
+    numbers = [exact(x) for x in operands]
+    if rule in (operator.truediv, None) or any(isinstance(x, float) for x in numbers):
         return None if dtype == "bool" else new_size()
-    return rule(*exact)
+    return rule(*numbers)
 
 
 def _rounded(to: Callable[[float], int]) -> Callable[[Any], Any]:
@@ -122,6 +139,8 @@ _MOVES = {
     "gather": slice(1),
     "select": slice(1, None),
 }
+# Functions whose results at sizes are not polynomials.
+_CURVED = {"sqrt", "rsqrt", "pow", "exp", "log"}
 _SUMS: dict[str, Callable[..., Any]] = {"reduce_sum": np.add.reduce, "reduce_prod": np.multiply.reduce}
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "add": operator.add, "sub": operator.sub, "neg": operator.neg, "mul": operator.mul,

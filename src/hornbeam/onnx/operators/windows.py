@@ -260,24 +260,21 @@ def average_pool(call: Call, x: Tensor) -> Tensor:
     """
     node = x.node
     window, strides, dilation, pads, extended_pads = _pool(call, node)
-    if set(dilation) == {1}:
-        total = p.sum_pool(node, window, strides, extended_pads)
-    else:
-        result, *views = _window_views(node, 0.0, window, strides, dilation, extended_pads)
-        total = sum(views, result)
-    count_elements(math.prod(total.shape[1:-1]))
-    counts = np.ones((), np.float64)
-    for axis, (size, k, s, d, (low, high)) in enumerate(
-        zip(node.shape[1:-1], window, strides, dilation, pads, strict=True)
-    ):
-        count_elements(total.shape[axis + 1] * k)
-        positions = np.arange(total.shape[axis + 1])[:, None] * s + np.arange(k) * d
-        begin, end = (0, low + size + high) if call.get("count_include_pad", 0) else (low, low + size)
-        inside = ((positions >= begin) & (positions < end)).sum(1)
-        counts = counts[..., None] * inside
-    if len(set(counts.reshape(-1).tolist())) == 1:
-        return Tensor(total) * (1.0 / float(counts.reshape(-1)[0]))
-    return Tensor(total) * ops.cast(as_tensor((1.0 / counts)[..., None]), total.dtype)
+
+    def sums(node: Node, pads: Pairs) -> Tensor:
+        if set(dilation) == {1}:
+            return Tensor(p.sum_pool(node, window, strides, pads))
+        result, *views = _window_views(node, 0.0, window, strides, dilation, pads)
+        return Tensor(sum(views, result))
+
+    total = sums(node, extended_pads)
+    counted = pads if call.get("count_include_pad", 0) else ((0, 0),) * len(pads)
+    if counted == extended_pads:
+        return total * (1.0 / math.prod(window))
+    ones = p.broadcast(as_tensor(1.0, total.dtype).node, (1, *node.shape[1:-1], 1), ())
+    low, high = zip((0, 0), *counted, (0, 0), strict=True)
+    rest = tuple((a - c, b - d) for (a, b), (c, d) in zip(extended_pads, counted, strict=True))
+    return total / sums(p.pad(ones, 1.0, low, high), rest)
 
 
 def _spatial_axes(x: Tensor) -> tuple[int, ...]:

@@ -48,22 +48,22 @@ class OnnxSource:
         self._folder = os.path.dirname(path) or "."
         self._room = SizeBudget(stored)
         self._counted: set[tuple[int, int]] = set()  # files whose size is counted
+        self._large: dict[str, np.ndarray] = {}  # arrays of branches, which become weights
         self.weights: dict[str, np.ndarray] = {}
         if "graph" not in model:
             raise ModelFileError("not an ONNX file: it holds no graph")
         self._graph = model["graph"]
         self.name = self._graph.get("name", "")
-        versions = [x.get("version", 0) for x in model["opset_import"] if x.get("domain", "") in _STANDARD]
+        versions = {x.get("version", 0) for x in model["opset_import"] if x.get("domain", "") in _STANDARD}
         if len(versions) != 1:
             raise ModelFileError("the file does not say, once, which version of the operators it uses")
-        self._opset = versions[0]
+        (self._opset,) = versions
 
     def graph(self) -> dict[str, Any]:
         """The graph as plain values; arrays that it does not hold itself are `weights` then."""
         graph = self._graph
-        part = self._part(graph, 1)
+        part, arrays = self._part(graph, 1)
         check_operators(part)
-        arrays = self.arrays()
         inputs = [x for x in graph["input"] if x.get("name") not in arrays]
         if not inputs:
             raise ModelFileError("the graph has no inputs, so there is nothing to predict from")
@@ -77,7 +77,7 @@ class OnnxSource:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the graph."""
-        return self._initializers(self._graph)
+        return self._part(self._graph, 1)[1]
 
     def _initializers(self, graph: Mapping[str, Any]) -> dict[str, np.ndarray]:
         if graph["sparse_initializer"]:
@@ -108,11 +108,11 @@ class OnnxSource:
             else:
                 part["constants"][name] = pack_array(array, dtype)
 
-    def _part(self, graph: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        """The nodes of a graph, and what its `Constant`s say."""
+    def _part(self, graph: Mapping[str, Any], depth: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The nodes of a graph, and its arrays: its initializers, and what its `Constant`s say."""
         if depth > max_depth():
             raise ModelFileError(f"graphs are nested more than {max_depth()} deep. {how_to_raise('nesting')}")
-        constants: dict[str, Any] = {}
+        arrays = self._initializers(graph)
         nodes = []
         for node in graph["node"]:
             op, domain = node.get("op_type", ""), node.get("domain", "")
@@ -121,9 +121,9 @@ class OnnxSource:
                 raise ModelFileError(f"a node {op!r:.80} has two attributes of one name")
             if op == "Constant" and domain in _STANDARD and len(node["output"]) == 1:
                 name = node["output"][0]
-                if name in constants:
+                if name in arrays:
                     raise ModelFileError(f"two arrays are called {name!r:.80}")
-                constants[name] = _constant(attributes)
+                arrays[name] = _constant(attributes)
                 continue
             nodes.append(
                 {
@@ -131,17 +131,24 @@ class OnnxSource:
                     "name": node.get("name", ""),
                     "inputs": node["input"],
                     "outputs": node["output"],
-                    "attributes": attributes,
+                    "attributes": {
+                        key: _small(x) if isinstance(x, np.ndarray) else x for key, x in attributes.items()
+                    },
                 }
             )
-        return {"constants": constants, "nodes": nodes}
+        return {"constants": {}, "nodes": nodes}, {**arrays, **(self._large if depth == 1 else {})}
 
     def _branch(self, graph: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        part = self._part(graph, depth)
-        for name, array in self._initializers(graph).items():
-            if name in part["constants"]:
-                raise ModelFileError(f"two arrays are called {name!r:.80}")
-            part["constants"][name] = _small(array)
+        part, arrays = self._part(graph, depth)
+        for name, array in arrays.items():
+            if array.nbytes <= MAX_CONSTANT_BYTES:
+                part["constants"][name] = _small(array)
+                continue
+            # A weight of the whole graph; names of branches need not differ.
+            outer = f"{name}/{len(self._large)}"
+            self._large[outer] = array
+            parameters = {"inputs": [outer], "outputs": [name], "attributes": {}}
+            part["nodes"].insert(0, {"op": "Identity", "name": "", **parameters})
         names = {key: [x.get("name", "") for x in graph[key[:-1]]] for key in ("inputs", "outputs")}
         return {"graph": {**part, **names}}
 
@@ -154,7 +161,7 @@ class OnnxSource:
         if kind == _STRING:
             return _text(attribute.get("s", b""))
         if kind == _TENSOR and "t" in attribute:
-            return _small(self._array(attribute["t"]))
+            return self._array(attribute["t"])
         if kind == _GRAPH and "g" in attribute:
             return self._branch(attribute["g"], depth + 1)
         if kind == _FLOATS:
@@ -287,7 +294,7 @@ def _small(array: np.ndarray) -> dict[str, Any]:
     return pack_array(array, str(array.dtype))
 
 
-def _constant(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _constant(attributes: Mapping[str, Any]) -> np.ndarray:
     """The array of a `Constant`, which has one of several attributes."""
     dtypes = {
         "value_float": "float32",
@@ -296,10 +303,10 @@ def _constant(attributes: Mapping[str, Any]) -> dict[str, Any]:
         "value_ints": "int64",
     }
     for key, value in attributes.items():
-        if key == "value" and isinstance(value, dict):
+        if key == "value" and isinstance(value, np.ndarray):
             return value
         if key in dtypes and isinstance(value, (int, float, list)):
-            return _small(np.array(value, dtypes[key]))
+            return np.array(value, dtypes[key])
     raise ModelFileError(f"a constant is written as {', '.join(attributes) or 'nothing'}, which is not read")
 
 
@@ -317,7 +324,9 @@ def _declared(value: Mapping[str, Any], role: str) -> dict[str, Any]:
         raise ModelFileError(
             f"the {role} {name!r:.80} is not a tensor: sequences, maps and optional values are not supported"
         )
-    shape = [x.get("dim_value") or None for x in kind["shape"]["dim"]] if "shape" in kind else None
+    shape = None
+    if "shape" in kind:  # some exporters write -1 for sizes that are not known
+        shape = [size if (size := x.get("dim_value", 0)) > 0 else None for x in kind["shape"]["dim"]]
     if shape is None and role == "input":
         raise ModelFileError(f"the input {name!r:.80} does not say how many axes it has")
     try:
@@ -340,22 +349,28 @@ def _used(part: Mapping[str, Any]) -> set[str]:
 
 def _trained(part: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> set[str]:
     """Names of the float arrays that operators use as weights, also transposed, reshaped, sliced or
-    concatenated.
+    concatenated; not of those that an operator has to know, such as scales of an image.
     """
     nodes = [node for each, _ in graphs_in(part) for node in each["nodes"]]
-    makers = {name: node for node in nodes for name in node["outputs"]}
-    weights = {
-        name
-        for node in nodes
-        for index, name in enumerate(node["inputs"])
-        if index in OPERATORS[node["op"]].weights
-    }
-    level = weights
+    uses = [
+        (OPERATORS[node["op"]], at, name) for node in nodes for at, name in enumerate(node["inputs"]) if name
+    ]
+    weights = _sources(nodes, {name for operator, at, name in uses if at in operator.weights})
+    known = _sources(nodes, {name for operator, at, name in uses if 0 < operator.tensors <= at})
+    return {name for name in weights - known if name in arrays and _is_weight(arrays[name])}
+
+
+def _sources(nodes: list[Any], names: set[str]) -> set[str]:
+    """Names, and those of what is passed through to them."""
+    through: dict[str, set[str]] = {}  # branches may have equal names
+    for node in nodes:
+        for name in node["outputs"]:
+            through.setdefault(name, set()).update(node["inputs"][: OPERATORS[node["op"]].through])
+    level = names
     for _ in range(THROUGH):
-        steps = [makers[name] for name in level if name in makers]
-        level = {x for node in steps for x in node["inputs"][: OPERATORS[node["op"]].through]} - weights
-        weights = weights | level
-    return {name for name in weights if name in arrays and _is_weight(arrays[name])}
+        level = {x for name in level for x in through.get(name, ())} - names
+        names = names | level
+    return names
 
 
 def _is_weight(array: np.ndarray) -> bool:
