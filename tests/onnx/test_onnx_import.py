@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import hornbeam as hb
 from hornbeam.errors import ModelFileError
+from hornbeam.ir.types import ShapeError
 from hornbeam.onnx.reading import wire
 from hornbeam.onnx.reading.wire import packed_integers
 from hornbeam.saving import load_model, load_onnx
@@ -359,7 +360,7 @@ def test_data_elsewhere_is_refused(
 
 
 def test_a_saved_graph_is_checked_as_a_file_is(tmp_path: Path) -> None:
-    layer = load_onnx(saved(tmp_path, model(graph(GEMM, [W])))).layers[-1]
+    layer = load_onnx(saved(tmp_path, model(graph(GEMM, [W])))).layers[1]
     config = layer.get_config()
     for change, rule in (
         ({"opset": 0}, "operator sets"),
@@ -380,6 +381,32 @@ def test_shapes_from_data(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(x), x.reshape(3, 1, 1))
     with pytest.raises(ValueError, match=r"its shape is computed from the data.* model\(x\)"):
         loaded.predict(x, verbose=0)
+
+
+def test_a_version_is_compiled_for_each_value_that_decides_a_shape(tmp_path: Path) -> None:
+    nodes = [node("Tile", ["x", "k"], ["y"])]
+    path = saved(tmp_path, model(graph(nodes, input=[value("x", ["n", 3]), value("k", [2], 7)])))
+    loaded = load_onnx(path)
+    x = floats(2, 3)
+    for count in range(1, 15):
+        y = loaded([x, np.array([1, count])])
+        assert y.node.name == "call"
+        np.testing.assert_array_equal(y.numpy(), np.tile(x, (1, count)))
+    loaded([x, np.array([1, 15])]), loaded([x, np.array([1, 16])])
+    with pytest.warns(UserWarning, match="16 are compiled"):
+        loaded([x, np.array([1, 17])])
+    np.testing.assert_array_equal(loaded([x, np.array([1, 18])]).numpy(), np.tile(x, (1, 18)))
+    (again,) = loaded.run(None, {"x": x, "k": [1, 2]})
+    np.testing.assert_array_equal(again, np.tile(x, (1, 2)))
+
+
+def test_predict_says_how_to_call_a_model_with_inputs_without_samples(tmp_path: Path) -> None:
+    inputs = [value("x", ["n", 3]), value("factor", [])]
+    loaded = load_onnx(saved(tmp_path, model(graph([node("Mul", ["x", "factor"], ["y"])], input=inputs))))
+    x = floats(2, 3)
+    with pytest.raises(ShapeError, match=r"no axis of samples \('factor' of shape \(\)\).*model.run\(None"):
+        loaded.predict([x, np.float32(2)])
+    np.testing.assert_array_equal(loaded.run(["y"], {"x": x, "factor": 2})[0], 2 * x)
 
 
 def test_an_attribute_that_is_not_known_is_an_error(tmp_path: Path) -> None:

@@ -56,6 +56,58 @@ class TestValues:
         np.testing.assert_allclose(float(ops.sum(model(X)) + 1), expected, rtol=1e-5)
 
 
+def two_ends() -> hb.Model:
+    set_random_seed(0)
+    a, b = hb.Input((4,), name="a"), hb.Input((4,), name="b")
+    hidden = layers.Dense(3, "relu")(layers.Concatenate()([a, b]))
+    return hb.Model([a, b], [layers.Dense(2, name="p")(hidden), layers.Dense(1, name="q")(hidden)])
+
+
+@pytest.mark.parametrize(
+    "x", [[X, X[::-1]], (X, X[::-1]), {"b": X[::-1], "a": X}], ids=["list", "tuple", "dict"]
+)
+def test_several_inputs_and_outputs_are_computed_at_once(x: object) -> None:
+    model = two_ends()
+    expected = [np.asarray(y) for y in Layer.__call__(model, x)]
+    for _ in range(2):  # zeros are constants of the graph
+        outputs = model(x)
+        assert outputs[1].node.inputs[0].name == "call"
+        for y, right in zip(outputs, expected, strict=True):
+            np.testing.assert_allclose(np.asarray(y), right, rtol=1e-5, atol=1e-6)
+        first, second = model(x)
+        first.numpy()
+        assert second.node.value is not None
+    del first
+    zeros = model([np.zeros_like(X), np.zeros_like(X)])
+    assert [np.asarray(y).tolist() for y in zeros] == [[[0.0, 0.0]] * 5, [[0.0]] * 5]
+    first = model(x)[0]  # the other result is dropped before it is computed
+    np.testing.assert_allclose(first.numpy(), expected[0], rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_several_outputs() -> None:
+    model = two_ends()
+
+    def gradients(call: object) -> list[np.ndarray]:
+        p, q = call(model, [X, X[::-1]])  # type: ignore[operator]
+        return [np.asarray(g) for g in hb.gradients(ops.sum(p) + ops.sum(q), model.trainable_variables)]
+
+    for ours, expected in zip(gradients(type(model).__call__), gradients(Layer.__call__), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_is_run_by_names() -> None:
+    model = two_ends()
+    p, q = model.run(None, {"b": X[::-1], "a": X})
+    np.testing.assert_allclose(p, np.asarray(model([X, X[::-1]])[0]))
+    np.testing.assert_array_equal(model.run(["q"], {"a": X, "b": X[::-1]})[0], q)
+    with pytest.raises(KeyError, match="no input 'c', it has a, b"):
+        model.run(None, {"a": X, "c": X})
+    with pytest.raises(KeyError, match="the inputs b are missing"):
+        model.run(None, {"a": X})
+    with pytest.raises(KeyError, match="no output 'r', it has p, q"):
+        model.run(["r"], {"a": X, "b": X})
+
+
 def test_assignments_are_seen_and_come_too_late_for_earlier_calls() -> None:
     model = small()
     model(X).numpy()

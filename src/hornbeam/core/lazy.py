@@ -13,7 +13,7 @@ import numpy as np
 from hornbeam._internal.context import ThreadSetting, context_variable, override
 from hornbeam.core.concretization import concretization_error
 from hornbeam.engines import Engine, current_engine
-from hornbeam.ir.autodiff import BARRIER
+from hornbeam.ir.autodiff import BARRIER, PROJECT
 from hornbeam.ir.complex_pairs import pack_array, unpack_array
 from hornbeam.ir.graph import Graph, Structure
 from hornbeam.ir.node import Node
@@ -27,6 +27,8 @@ _retains = context_variable("graph retention", False)
 # For each `GraphHolder` by its id, the oldest first, the nodes to release with it.
 _holders: ThreadSetting[dict[int, list[Node]]] = ThreadSetting("holders of graphs", {})
 _NO_PARAMS: dict[str, Any] = {}
+# Results of calls that have several, which an inference plan computes together.
+_results_of: weakref.WeakKeyDictionary[Node, list[weakref.ref[Node]]] = weakref.WeakKeyDictionary()
 # Held while lazy nodes are inspected or get values, not while they are computed.
 _lazy_lock = threading.RLock()
 
@@ -117,8 +119,7 @@ def evaluate(nodes: Sequence[Node]) -> None:
     with _lazy_lock:
         planned_call = _inference_plan_call(nodes[0], engine) if len(nodes) == 1 else None
         if planned_call is not None:
-            order, leaves, outputs = list(nodes), list(nodes[0].inputs), list(nodes)
-            run, inputs = planned_call
+            order, leaves, outputs, run, inputs = planned_call
         else:
             order, leaves, structure = _collect_lazy(nodes)
             if not order:
@@ -141,21 +142,42 @@ def evaluate(nodes: Sequence[Node]) -> None:
             holders[next(reversed(holders))].extend(outputs)
 
 
+def share_plan(outputs: Sequence[Node]) -> None:
+    """Let the results of a call of a graph with an inference plan be computed together."""
+    if len(outputs) > 1:
+        _results_of[outputs[0].inputs[0]] = [weakref.ref(node) for node in outputs]
+
+
 def _inference_plan_call(
     node: Node, engine: Engine
-) -> tuple[Callable[[list[Any]], list[Any]], list[Any]] | None:
-    """Return the function and inputs of a call of a graph with an inference plan, if the inputs are known."""
-    if node.name != "call" or node.value is not None or node.level or isinstance(node.type, tuple):
+) -> tuple[list[Node], list[Node], list[Node], Callable[[list[Any]], list[Any]], list[Any]] | None:
+    """Return nodes, leaves, outputs, function and inputs of a call with an inference plan, if it is ready."""
+    if node.value is not None or node.level:
         return None
-    plan = node.params["body"].plan
+    call = node.inputs[0] if node.primitive is PROJECT else node
+    if call.name != "call" or isinstance(node.type, tuple):
+        return None
+    plan = call.params["body"].plan
     if plan is None or plan.engine is not engine:
         return None
-    for operand in node.inputs:
+    for operand in call.inputs:
+        if operand.value is None and is_constant(operand):  # an array of zeros, for example
+            evaluate([operand])
         if operand.value is None:
             return None
-    weights = list(node.inputs[: plan.weights])
-    inputs = [buffer_of(n, engine) for n in node.inputs[plan.weights :]]
-    return lambda buffers: plan.run(weights, buffers), inputs
+    results = [node] if call is node else [ref() for ref in _results_of.get(call, ())]
+    if node not in results:
+        return None
+    kept = [i for i, each in enumerate(results) if each is not None and each.value is None]
+    weights = list(call.inputs[: plan.weights])
+    inputs = [buffer_of(n, engine) for n in call.inputs[plan.weights :]]
+
+    def run(buffers: list[Any]) -> list[Any]:
+        outputs = plan.run(weights, buffers)
+        return [outputs[i] for i in kept]
+
+    outputs = [each for each in (results[i] for i in kept) if each is not None]
+    return [call] if call is node else [call, *outputs], list(call.inputs), outputs, run, inputs
 
 
 def _values_to_keep(order: Sequence[Node], nodes: Sequence[Node]) -> list[Node]:

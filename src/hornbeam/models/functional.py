@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.typing import Config, ShapeTree, Tree
 from hornbeam._internal.warn import warn_user
+from hornbeam.core.convert import is_array
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported
 from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.typing import TensorLike
 from hornbeam.data.frames import frame_columns, is_frame
 from hornbeam.layers import Layer
 from hornbeam.models.call_graph import CallGraph, GraphEnds, adjust, match_inputs, with_input_layers
@@ -138,6 +142,48 @@ class Functional(GraphEnds, Model):
         if isinstance(result, KerasTensor) and isinstance(self.output, (list, tuple)):
             return [result]
         return result
+
+    def run(
+        self, output_names: Sequence[str] | None, inputs: Mapping[str, TensorLike | int | float | bool]
+    ) -> list[np.ndarray]:
+        """Compute outputs from inputs by their names, as sessions of ONNX Runtime do.
+
+        For inputs and outputs without an axis of samples, such as states and sampling rates of ONNX files:
+        arrays go to the model as they are, in one call.
+
+        Args:
+            output_names: Names of the outputs to return; None for all, in their order.
+            inputs: An array or a number for each input, by its name.
+
+        Returns:
+            The outputs.
+
+        Raises:
+            KeyError: For a name that is no input or output, and for inputs that are missing.
+
+        Example:
+            >>> x = hornbeam.Input((2,), name="x"); model = hornbeam.Model(x, 2 * x)
+            >>> model.run(None, {"x": [[1.0, 2.0]]})[0].tolist()
+            [[2.0, 4.0]]
+        """
+        # A "/" of a file is a "_" in names of layers.
+        arrays_by_name = {name.replace("/", "_"): value for name, value in inputs.items()}
+        wanted = self.output_names if output_names is None else [n.replace("/", "_") for n in output_names]
+        for kind, names, known in (
+            ("input", arrays_by_name, self.input_names),
+            ("output", wanted, self.output_names),
+        ):
+            if wrong := [name for name in names if name not in known]:
+                raise KeyError(f"{self.describe()} has no {kind} {wrong[0]!r}, it has {', '.join(known)}")
+        if missing := [name for name in self.input_names if name not in arrays_by_name]:
+            raise KeyError(f"{self.describe()}: the inputs {', '.join(missing)} are missing")
+        arrays = [
+            x if is_array(x := arrays_by_name[name]) else np.asarray(x, symbol.dtype)
+            for name, symbol in zip(self.input_names, self.inputs, strict=True)
+        ]
+        outputs = tree.flatten(self(arrays[0] if len(arrays) == 1 else arrays))
+        values = dict(zip(self.output_names, outputs, strict=True))
+        return [np.asarray(values[name]) for name in wanted]
 
     def _hb_structured(self, results: list[Any]) -> Tree:
         """Return outputs in their structure; one output in a list or a tuple without it."""

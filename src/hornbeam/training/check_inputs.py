@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,25 @@ from hornbeam.training.sparse_rows import SparseRows
 
 # Values that are summed at once in the search for NaN.
 _CHUNK = 1 << 20
+
+
+@contextmanager
+def explained_samples(model: Any) -> Iterator[None]:
+    """Say how to call a model of whose inputs some have no axis of samples, such as states of ONNX files."""
+    try:
+        yield
+    except ShapeError as error:
+        fixed = [
+            f"{x.name!r} of shape {tuple(x.shape)}"
+            for x in getattr(model, "inputs", None) or ()
+            if x.shape[:1] != (None,)
+        ]
+        if fixed:
+            error.args = (
+                f"{error}\n  inputs of {model.describe()} have no axis of samples ({', '.join(fixed[:5])}): "
+                "call it on arrays as they are, model(x) or model.run(None, {name: array, ...})",
+            )
+        raise
 
 
 # -- values ----------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
-"""`model(x)` in eager code: the model as one node, traced once for each shape."""
+"""`model(x)` in eager code: the model as one node, traced once for each signature."""
 
 from __future__ import annotations
 
-import functools
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from hornbeam import primitives as p
 from hornbeam import tree
 from hornbeam._internal.origin import is_own
 from hornbeam._internal.typing import Tree
+from hornbeam._internal.warn import warn_user
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.jit import Traced, trace_for
-from hornbeam.core.lazy import evaluate, retains_graph
+from hornbeam.core.lazy import evaluate, retains_graph, share_plan
 from hornbeam.core.symbolic import holds_strings
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
@@ -27,28 +28,42 @@ from hornbeam.layers.weights import flatten_layers
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.steps import Steps, training_state
 
+# Arrays of integers up to this size may decide shapes, which are traced for each of their values; so many of
+# them, after which a model is called layer by layer.
+VALUES, VERSIONS = 64, 16
+
 
 class ModelCall:
-    """A model as a graph from its variables and one array to its outputs."""
+    """A model as a graph from its variables and arrays to its outputs.
 
-    def __init__(self, traced: Traced, cache: WeightCache) -> None:
+    leaves: positions of the arrays among the leaves of a call's argument.
+    """
+
+    def __init__(self, traced: Traced, leaves: list[int], cache: WeightCache) -> None:
         self.traced = traced
+        self.leaves = leaves
         self.variables, self.captured = traced.variables, traced.captured
         evaluate(self.captured)
         weights = len(self.variables) + len(self.captured)
         self.plan = traced.graph.plan = InferencePlan(traced.graph, weights, current_engine(), cache)
 
-    def __call__(self, x: Tensor) -> Tree:
+    def __call__(self, leaves: list[Any]) -> Tree:
         weights = [variable._node for variable in self.variables]
-        nodes = p.call(self.traced.graph, *weights, *self.captured, x.node)
+        inputs = [as_tensor(leaves[i]).node for i in self.leaves]
+        nodes = p.call(self.traced.graph, *weights, *self.captured, *inputs)
+        share_plan(nodes)
         return self.traced.pack([Tensor(node) for node in nodes])
 
 
 class CachedCall(NamedTuple):
-    """Result of tracing a model, and the count of changes to layers at that time."""
+    """Result of tracing a model, and the count of changes to layers at that time.
+
+    values: for shapes that depend on values of integers, the versions for those that were met.
+    """
 
     call: ModelCall | None
     changes: int
+    values: dict[bytes, ModelCall | None] | None = None
 
 
 def call_as_one_node(model: Steps, x: Tree) -> Tree:
@@ -58,37 +73,95 @@ def call_as_one_node(model: Steps, x: Tree) -> Tree:
     intermediate values, for models that are not built, that hold layers or functions of the user's (which may
     print, count or draw random numbers), that assign variables, add losses or pass masks on.
     """
-    if (type(x) is not np.ndarray and type(x) is not Tensor) or holds_strings(x):
+    leaves = [x] if type(x) is np.ndarray or type(x) is Tensor else _arrays(x)
+    if leaves is None or any(map(holds_strings, leaves)):
         return None
     if current_level() or current_variable_tracer() is not None or current_context() is not None:
         return None
     if current_call_hook() is not None or retains_graph() or not model.built:
         return None
     calls = training_state(model).calls
-    key = (x.shape, x.dtype, current_engine())
+    structure = tuple(x) if type(x) is dict else type(x)
+    key = (structure, *[(leaf.shape, leaf.dtype) for leaf in leaves], current_engine())
     cached = calls.get(key)
     if cached is None or cached.changes != Tracked.changes:
-        cached = calls[key] = CachedCall(_trace(model, x), Tracked.changes)
-    return None if cached.call is None else cached.call(as_tensor(x))
+        cached = calls[key] = _trace(model, x, leaves)
+    if cached.values is not None:
+        return _call_by_values(model, x, leaves, cached.values)
+    return None if cached.call is None else cached.call(leaves)
 
 
-def _trace(model: Steps, x: Tree) -> ModelCall | None:
-    """Trace the model on arrays like `x`. Returns None if one node cannot represent it."""
+def _arrays(x: Tree) -> list[Any] | None:
+    """Return the arrays of a list, a tuple or a dict, in the order of `tree.flatten`; None for others."""
+    if type(x) not in (list, tuple, dict):
+        return None
+    leaves = tree.flatten(x)
+    holds_arrays = len(leaves) == len(x) and all(type(leaf) in (np.ndarray, Tensor) for leaf in leaves)
+    return leaves if holds_arrays and leaves else None
+
+
+def _trace(model: Steps, x: Tree, leaves: list[Any]) -> CachedCall:
+    changes = Tracked.changes
     layers = flatten_layers(model)
     if any(getattr(layer, "on_host", False) for layer in layers):
-        return None
-    if not all(_is_ours(layer) for layer in layers) or (type(x) is Tensor and x._keras_mask is not None):
-        return None
+        return CachedCall(None, changes)
+    if not all(_is_ours(layer) for layer in layers):
+        return CachedCall(None, changes)
+    if any(type(leaf) is Tensor and leaf._keras_mask is not None for leaf in leaves):
+        return CachedCall(None, changes)
     try:
-        traced = trace_for(current_engine(), functools.partial(Layer.__call__, model), [x])
+        return CachedCall(_traced(model, x, leaves, list(range(len(leaves)))), changes)
     except ValueNeededError:
-        return None
+        return CachedCall(None, changes, {} if any(map(_may_decide, leaves)) else None)
+
+
+def _traced(model: Steps, x: Tree, leaves: list[Any], inputs: list[int]) -> ModelCall | None:
+    """Trace the model on arrays like `leaves`, those that are not among `inputs` with their values.
+
+    Returns None if one node cannot represent it.
+    """
+
+    def call(*arrays: Tensor) -> Tree:
+        values = [np.asarray(leaf) if i not in inputs else None for i, leaf in enumerate(leaves)]
+        for i, array in zip(inputs, arrays, strict=True):
+            values[i] = array
+        return Layer.__call__(model, tree.pack_sequence_as(x, values))
+
+    traced = trace_for(current_engine(), call, [leaves[i] for i in inputs])
     results = tree.flatten(traced.result)
-    if traced.updated or any(layer._losses for layer in layers):
+    if traced.updated or any(layer._losses for layer in flatten_layers(model)):
         return None
     if not all(type(result) is Tensor and result._keras_mask is None for result in results):
         return None
-    return ModelCall(traced, training_state(model).weight_cache)
+    return ModelCall(traced, inputs, training_state(model).weight_cache)
+
+
+def _may_decide(leaf: Any) -> bool:
+    return np.dtype(leaf.dtype).kind in "iub" and math.prod(leaf.shape) <= VALUES
+
+
+def _call_by_values(
+    model: Steps, x: Tree, leaves: list[Any], versions: dict[bytes, ModelCall | None]
+) -> Tree:
+    """Call the version for the values of the integers, of which shapes depend."""
+    deciding = [np.asarray(leaf) for leaf in leaves if _may_decide(leaf)]
+    key = b"".join(array.tobytes() for array in deciding)
+    if key not in versions:
+        if len(versions) == VERSIONS:
+            warn_user(
+                f"{model.describe()}: shapes depend on values of integers, of which {VERSIONS} are compiled; "
+                "for others each operation is computed by itself, which takes longer"
+            )
+            versions[b"more"] = None
+        if len(versions) > VERSIONS:
+            return None
+        inputs = [i for i, leaf in enumerate(leaves) if not _may_decide(leaf)]
+        try:
+            versions[key] = _traced(model, x, leaves, inputs)
+        except ValueNeededError:
+            versions[key] = None
+    call = versions[key]
+    return None if call is None else call(leaves)
 
 
 def _is_ours(layer: Layer) -> bool:

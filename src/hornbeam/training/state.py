@@ -66,8 +66,9 @@ class TrainingState:
             if predictor.plan is not None:
                 predictor.plan.release()
         for cached in list(self.calls.values()):
-            if cached.call is not None:
-                cached.call.plan.release()
+            for call in (cached.call, *(cached.values or {}).values()):
+                if call is not None:
+                    call.plan.release()
 
     def forget_steps(self) -> None:
         """Drop compiled steps: the model or its settings have changed."""

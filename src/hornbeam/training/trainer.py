@@ -25,7 +25,7 @@ from hornbeam.training.callbacks.callback_list import CallbackList
 from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
 from hornbeam.training.callbacks.simple import stops_at_nan
 from hornbeam.training.check_fit import warn_of_likely_mistakes, warn_of_metrics
-from hornbeam.training.check_inputs import nan_stops
+from hornbeam.training.check_inputs import explained_samples, nan_stops
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import (
     TrainingRowHashes,
@@ -365,9 +365,10 @@ class Trainer(TrainingState):
                 return predictor([x])
         verbose = resolve_verbose(verbose)
         steps = check_arguments.check_steps("steps", steps)
-        data = make_data(
-            x, None, None, batch_size, "predict", run_host_layers=host_part(self.model), steps=steps
-        )
+        with explained_samples(self.model):
+            data = make_data(
+                x, None, None, batch_size, "predict", run_host_layers=host_part(self.model), steps=steps
+            )
         steps = check_arguments.limit_steps("steps", steps, data, self.steps_per_execution)
         if isinstance(x, Dataset):
             warn_of_unknown_order(x, data)

@@ -32,7 +32,7 @@ from hornbeam.onnx.operators import selection as selection
 from hornbeam.onnx.operators import sequences as sequences
 from hornbeam.onnx.operators import shaping as shaping
 from hornbeam.onnx.operators import windows as windows
-from hornbeam.onnx.operators.execution import run_graph
+from hornbeam.onnx.operators.execution import integers_of_trace, run_graph
 from hornbeam.onnx.operators.structure import check
 
 
@@ -97,7 +97,8 @@ class OnnxGraph(Layer):
         names = [entry["name"] for entry in self.graph["inputs"]]
         if len(tensors) != len(names):
             raise GraphError(f"the graph takes {len(names)} inputs ({', '.join(names)}), got {len(tensors)}")
-        outputs = run_graph(self.graph, {**dict(zip(names, tensors, strict=True)), **self._weights_by_name})
+        values = dict(zip(names, map(integers_of_trace, tensors), strict=True))
+        outputs = run_graph(self.graph, {**values, **self._weights_by_name})
         return outputs[0] if len(outputs) == 1 else outputs
 
     def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:

@@ -23,6 +23,8 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import SIZE
+from hornbeam.ir.trace import current_level
+from hornbeam.ir.types import is_float
 from hornbeam.onnx.operators.structure import is_graph, unpack_array
 from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Attributes, Call, OnnxOperator
 
@@ -174,6 +176,13 @@ def known_value(node: Node) -> Any:
         return Tensor(node)
     (array,) = reference(Graph(leaves, [node]), [n.value[1] for n in leaves])
     return np.asarray(array)
+
+
+def integers_of_trace(x: Any) -> Any:
+    """Return integers that a trace is made for as an array, since shapes may follow from them."""
+    if not current_level() or not isinstance(x, Tensor) or x.node.level > 0 or is_float(x.dtype):
+        return x
+    return known_value(x.node)
 
 
 def _size(node: Node) -> int:

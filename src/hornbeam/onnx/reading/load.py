@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hornbeam import tree
 from hornbeam._internal.limits import current_budget
 from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported_class
@@ -98,14 +99,14 @@ def _model(source: OnnxSource, work: int) -> Any:
         layer = OnnxGraph(graph, name=_unique("onnx_graph", "_layer", names))
         layer.assign(source.weights)
         outputs = layer(inputs[0] if len(inputs) == 1 else inputs)
-        if isinstance(outputs, list):
-            # Losses and targets can then be given by the outputs' names.
-            outputs = [
-                _named(x, out["name"], names) for x, out in zip(outputs, graph["outputs"], strict=True)
-            ]
+        # `run`, losses and targets know outputs by their names.
+        outputs = [
+            _named(x, out["name"], names)
+            for x, out in zip(tree.flatten(outputs), graph["outputs"], strict=True)
+        ]
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", source.name)[:100]
     functional = exported_class("keras.src.models.functional", "Functional")
-    return functional(inputs[0] if len(inputs) == 1 else inputs, outputs, name=name or None)
+    return functional(*(x[0] if len(x) == 1 else x for x in (inputs, outputs)), name=name or None)
 
 
 def _unique(name: str, ending: str, names: set[str]) -> str:
