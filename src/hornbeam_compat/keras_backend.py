@@ -10,6 +10,7 @@ import os
 import sys
 
 from hornbeam.engines import KERAS_BACKENDS, current_engine, is_engine_chosen, set_default_engine
+from hornbeam_compat.legacy_api.trainable import asks_for_keras2
 from hornbeam_compat.messages import log_once
 
 # Libraries in whose arrays a program may compute beside Keras: JAX's transformations and PyTorch's autograd
@@ -22,12 +23,14 @@ _OWN_NAMES = ("native", "hornbeam")
 
 
 def backend_name() -> str:
-    """Return the value of KERAS_BACKEND, or the name of the current engine.
+    """Return the value of KERAS_BACKEND, "tensorflow" for programs of Keras 2, or the name of the engine.
 
     Raises:
         ValueError: If KERAS_BACKEND is no backend of Keras.
     """
     backend = os.environ.get("KERAS_BACKEND", "")
+    if not backend and asks_for_keras2():
+        return "tensorflow"  # the only backend of tf.keras 2
     if not backend or backend in _OWN_NAMES:
         engine = current_engine().name.partition(":")[0]
         return _NAMES.get(engine, engine)

@@ -250,6 +250,64 @@ print(conv_utils.normalize_tuple(2, 2, "kernel_size"), conv_utils.conv_output_le
         "[None, 3] [None, 3] 3\n(2, 2) 4",
         "conv_utils.normalize_tuple is deprecated",
     ),
+    "numbers of Keras 2": (
+        """
+import os
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+images = rng.normal(size=(4, 3, 3, 2)).astype("float32")
+for layer, n in ((keras.layers.BatchNormalization(momentum=0), 36), (keras.layers.SyncBatchNormalization(momentum=0), 0)):
+    layer(images, training=True)
+    variance = images.reshape(-1, 2).var(0) * (n / (n - 1) if n else 1)
+    print(np.allclose(layer.moving_variance, variance, rtol=1e-5))
+layer = keras.layers.BatchNormalization(momentum=0)
+layer(x, training=True)
+print(np.allclose(layer.moving_variance, x.var(0), rtol=1e-5))
+i = Input((8,))
+model = Model(i, [Dense(1, name="a")(i), Dense(1, name="b")(i)])
+model.compile("sgd", "mse", metrics=["mae", "mse"])
+logs = model.train_on_batch(x, [y, y], return_dict=True)
+print(sorted(logs))
+print(K.backend(), keras.layers.SeparableConv2D(2, 3, kernel_initializer="ones")(images).shape)
+""",
+        "True\nTrue\nTrue\n['a_loss', 'a_mae', 'a_mse', 'b_loss', 'b_mae', 'b_mse', 'loss']\ntensorflow (4, 1, 1, 2)",
+        "SeparableConv2D(kernel_initializer=) is obsolete and ignored",
+    ),
+    "layers of the first call": (
+        """
+class Late(Model):
+    def call(self, x):
+        if not hasattr(self, "last"):
+            self.last = Dense(1)
+        return self.last(x)
+model = Late()
+model.compile("sgd", "mse")
+losses = model.fit(x, y, epochs=3, verbose=0).history["loss"]
+print(len(model.weights), losses[2] < losses[0])
+class Anew(Late):
+    def call(self, x):
+        self.last = Dense(1)
+        return self.last(x)
+model = Anew()
+model(x)
+try:
+    model(x)
+except ValueError as error:
+    print("cannot bring in a new Dense" in str(error))
+""",
+        "2 True\nTrue",
+        "Late.last is set after 'late' is built",
+    ),
+    "kernels of Theano": (
+        """
+from keras.utils.layer_utils import convert_all_kernels_in_model
+model = Sequential([Input((4, 4, 1)), keras.layers.Conv2D(1, 2), Dense(2)])
+kernel, *others = model.get_weights()
+convert_all_kernels_in_model(model)
+print(np.array_equal(model.get_weights()[0], kernel[::-1, ::-1]), np.array_equal(model.get_weights()[2], others[1]))
+""",
+        "True True",
+        "keras.utils.convert_all_kernels_in_model is deprecated",
+    ),
     "no validation data": (
         """
 model = Sequential([Input((8,)), Dense(1)])

@@ -105,6 +105,32 @@ def test_statistics_and_variables() -> None:
         assert hornbeam.Variable(1.0, name="scale").path == "encoder/scale"
 
 
+def test_batches_are_normalized() -> None:
+    gamma, beta = np.arange(1.0, 4), np.ones(3)
+    result, mean, variance = K.normalize_batch_in_training(STEPS, gamma, beta, [0, 1])
+    expected = (STEPS - STEPS.mean((0, 1))) / np.sqrt(STEPS.var((0, 1)) + 1e-3) * gamma + beta
+    np.testing.assert_allclose(np.array(result), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.array(mean), STEPS.mean((0, 1)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(np.array(variance), STEPS.var((0, 1)), rtol=1e-4)
+    assert not K.is_sparse(ops.ones(3))
+
+
+def test_loops_over_steps() -> None:
+    def step(x: Any, states: Any) -> Any:
+        return states[0] + x * states[1], [states[0] + x * states[1]]
+
+    two = [np.full((2, 3), 2.0, "float32")]
+    last, outputs, (state,) = K.rnn(step, STEPS, [ops.zeros((2, 3))], constants=two)
+    np.testing.assert_allclose(np.array(outputs), np.cumsum(2 * STEPS, 1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(np.array(last), np.array(outputs)[:, -1])
+    np.testing.assert_array_equal(np.array(state), np.array(last))
+    mask = np.array([[1, 1, 1, 0, 0, 0, 0], [1] * 7], bool)
+    last, outputs, _ = K.rnn(step, STEPS, [ops.zeros((2, 3))], mask=mask, constants=two)
+    np.testing.assert_allclose(np.array(last)[0], 2 * STEPS[0, :3].sum(0), rtol=1e-4, atol=1e-5)
+    zeros = K.rnn(step, STEPS, [ops.zeros((2, 3))], True, mask, two, zero_output_for_mask=True)[1]
+    assert not np.array(zeros)[0, :4].any()
+
+
 def test_loops_over_rows() -> None:
     rows = np.array([[1.0], [2.0], [3.0]], "float32")
     assert np.array(K.map_fn(lambda row: row * 2, rows)).tolist() == [[2.0], [4.0], [6.0]]

@@ -44,6 +44,10 @@ METHODS: dict[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 
+# Arguments of a base class that had no effect: these layers have `depthwise_` and `pointwise_` ones.
+_KERNEL = {f"kernel_{kind}": REMOVED for kind in ("initializer", "regularizer", "constraint")}
+_IGNORED = {f"{kind}Conv{n}D": _KERNEL for kind in ("Depthwise", "Separable") for n in (1, 2)}
+
 CALLBACKS: dict[str, Mapping[str, str]] = {
     "ModelCheckpoint": {"period": REMOVED, "options": REMOVED},
     "ReduceLROnPlateau": {"epsilon": "min_delta"},
@@ -95,8 +99,8 @@ def patches() -> Iterator[Patch]:
     """Yield patches that translate calls of layers, optimizers, callbacks and models."""
     from hornbeam import callbacks, layers, models
 
-    for name, table in KERAS1_ARGUMENTS.items():
-        yield accept_names(getattr(layers, name), "__init__", table)
+    for name, table in {**KERAS1_ARGUMENTS, **_IGNORED}.items():
+        yield accept_names(getattr(layers, name), "__init__", {**KERAS1_ARGUMENTS.get(name, {}), **table})
     for name, table in CALLBACKS.items():
         if hasattr(callbacks, name):
             yield accept_names(getattr(callbacks, name), "__init__", table)

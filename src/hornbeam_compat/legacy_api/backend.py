@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 # Functions of keras.ops with the name that they had.
 _SAME = (
-    "abs all any arange argmax argmin binary_crossentropy cast categorical_crossentropy clip "
-    "convert_to_tensor cos cumprod cumsum elu equal exp expand_dims eye greater greater_equal "
-    "hard_sigmoid is_tensor less less_equal log logsumexp max maximum mean min minimum not_equal "
-    "ones_like prod reshape round shape sigmoid sign sin softmax softplus softsign "
+    "abs all any arange argmax argmin binary_crossentropy cast categorical_crossentropy clip concatenate "
+    "convert_to_tensor cos ctc_decode cumprod cumsum elu equal exp expand_dims eye greater greater_equal "
+    "hard_sigmoid is_tensor less less_equal log logsumexp max maximum mean min minimum not_equal one_hot "
+    "ones ones_like prod relu reshape round shape sigmoid sign sin softmax softplus softsign "
     "sparse_categorical_crossentropy sqrt square squeeze stack std stop_gradient sum tanh tile transpose "
-    "var zeros_like"
+    "var zeros zeros_like"
 )
 # Earlier name -> name in keras.ops.
 _OPS = {**{name: name for name in _SAME.split()}, "pow": "power"}
@@ -34,52 +34,42 @@ _OPS = {**{name: name for name in _SAME.split()}, "pow": "power"}
 # Name -> its replacement.
 REPLACEMENTS = {
     **{old: f"keras.ops.{new}" for old, new in _OPS.items()},
+    **dict.fromkeys(("batch_set_value", "set_value", "update"), "variable.assign()"),
+    **dict.fromkeys(("eval", "get_value"), "np.array(x)"),
+    **dict.fromkeys(("in_train_phase", "learning_phase", "set_learning_phase"), "`training` of call()"),
     "batch_dot": "keras.ops.einsum or keras.layers.Dot",
     "batch_flatten": "keras.ops.reshape(x, (len(x), -1))",
     "batch_get_value": "np.array(x) for each",
-    "batch_set_value": "variable.assign()",
     "bias_add": "x + bias",
     "cast_to_floatx": "keras.ops.cast",
-    "concatenate": "keras.ops.concatenate",
     "constant": "keras.ops.convert_to_tensor",
     "conv2d": "keras.ops.conv",
     "ctc_batch_cost": "keras.ops.ctc_loss",
-    "ctc_decode": "keras.ops.ctc_decode",
     "dot": "keras.ops.matmul",
     "dropout": "keras.random.dropout",
     "dtype": "x.dtype",
-    "eval": "np.array(x)",
     "flatten": "keras.ops.reshape(x, -1)",
     "gather": "keras.ops.take(x, indices, axis=0)",
-    "get_value": "np.array(x)",
     "image_dim_ordering": "keras.config.image_data_format()",
-    "in_train_phase": "the argument `training` of call()",
     "int_shape": "x.shape",
+    "is_sparse": "x.sparse",
     "l2_normalize": "keras.ops.normalize",
-    "learning_phase": "the argument `training` of call()",
     "ndim": "len(x.shape)",
-    "one_hot": "keras.ops.one_hot",
-    "ones": "keras.ops.ones",
     "permute_dimensions": "keras.ops.transpose",
     "placeholder": "keras.Input",
     "print_tensor": "print",
     "random_binomial": "keras.random.binomial",
     "random_normal": "keras.random.normal",
     "random_uniform": "keras.random.uniform",
-    "relu": "keras.ops.relu",
     "repeat": "keras.layers.RepeatVector",
     "repeat_elements": "keras.ops.repeat",
     "reverse": "keras.ops.flip",
     "set_image_dim_ordering": "keras.config.set_image_data_format",
-    "set_learning_phase": "the argument `training` of call()",
-    "set_value": "variable.assign()",
     "switch": "keras.ops.where",
     "truncated_normal": "keras.random.truncated_normal",
-    "update": "variable.assign()",
     "update_add": "variable.assign_add()",
     "update_sub": "variable.assign_sub()",
     "variable": "keras.Variable",
-    "zeros": "keras.ops.zeros",
     **backend_graph.REPLACEMENTS,
     **backend_windows.REPLACEMENTS,
 }
@@ -146,19 +136,9 @@ def batch_get_value(tensors: Iterable[TensorLike]) -> list[Any]:
     return [eval(x) for x in tensors]
 
 
-def update(x: Variable, new_x: TensorLike) -> Tensor:
-    """Assign a value to a variable."""
-    return x.assign(new_x)
-
-
-def update_add(x: Variable, increment: TensorLike) -> Tensor:
-    """Add to a variable."""
-    return x.assign_add(increment)
-
-
-def update_sub(x: Variable, decrement: TensorLike) -> Tensor:
-    """Subtract from a variable."""
-    return x.assign_sub(decrement)
+update = with_earlier_names(Variable.assign, x="self", new_x="value")
+update_add = with_earlier_names(Variable.assign_add, x="self", increment="value")
+update_sub = with_earlier_names(Variable.assign_sub, x="self", decrement="value")
 
 
 def set_value(x: Variable, value: TensorLike) -> None:
@@ -194,6 +174,11 @@ def ndim(x: Tensor) -> int:
 def dtype(x: Tensor) -> str:
     """Return the dtype."""
     return x.dtype
+
+
+def is_sparse(x: Tensor) -> bool:
+    """Return True for sparse tensors."""
+    return bool(getattr(x, "sparse", False))
 
 
 def flatten(x: TensorLike) -> Tensor:

@@ -21,10 +21,11 @@ _Fold = Callable[[Tensor, Tensor], Tensor]
 
 # Name -> its replacement.
 REPLACEMENTS = {
+    **dict.fromkeys(("conv1d", "conv3d"), "keras.ops.conv"),
+    **dict.fromkeys(("pool2d", "pool3d"), "keras.ops.max_pool or keras.ops.average_pool"),
+    **dict.fromkeys(("spatial_2d_padding", "spatial_3d_padding", "temporal_padding"), "keras.ops.pad"),
     "batch_normalization": "keras.ops.batch_normalization",
-    "conv1d": "keras.ops.conv",
     "conv2d_transpose": "keras.ops.conv_transpose",
-    "conv3d": "keras.ops.conv",
     "count_params": "math.prod(x.shape)",
     "depthwise_conv2d": "keras.ops.depthwise_conv",
     "foldl": "keras.ops.scan",
@@ -33,16 +34,13 @@ REPLACEMENTS = {
     "map_fn": "keras.ops.map",
     "moving_average_update": "variable.assign()",
     "name_scope": "keras.name_scope",
-    "pool2d": "keras.ops.max_pool or keras.ops.average_pool",
-    "pool3d": "keras.ops.max_pool or keras.ops.average_pool",
+    "normalize_batch_in_training": "keras.ops.moments and keras.ops.batch_normalization",
     "random_bernoulli": "keras.random.binomial",
     "random_normal_variable": "keras.Variable(keras.random.normal(shape))",
     "random_uniform_variable": "keras.Variable(keras.random.uniform(shape))",
     "resize_images": "keras.ops.repeat or keras.ops.image.resize",
+    "rnn": "keras.ops.scan, or keras.layers.RNN",
     "separable_conv2d": "keras.ops.separable_conv",
-    "spatial_2d_padding": "keras.ops.pad",
-    "spatial_3d_padding": "keras.ops.pad",
-    "temporal_padding": "keras.ops.pad",
 }
 
 
@@ -123,18 +121,16 @@ def temporal_padding(x: TensorLike, padding: Sequence[int] = (1, 1)) -> Tensor:
     return _padded(x, [padding], "channels_last")
 
 
-def spatial_2d_padding(
-    x: TensorLike, padding: _Pairs = ((1, 1), (1, 1)), data_format: str | None = None
-) -> Tensor:
-    """Add zeros around two axes."""
-    return _padded(x, padding, data_format)
+def _padding(axes: int) -> Callable[..., Tensor]:
+    """Return a function that adds zeros around so many axes."""
+
+    def pad(x: TensorLike, padding: _Pairs = ((1, 1),) * axes, data_format: str | None = None) -> Tensor:
+        return _padded(x, padding, data_format)
+
+    return pad
 
 
-def spatial_3d_padding(
-    x: TensorLike, padding: _Pairs = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
-) -> Tensor:
-    """Add zeros around three axes."""
-    return _padded(x, padding, data_format)
+spatial_2d_padding, spatial_3d_padding = _padding(2), _padding(3)
 
 
 def resize_images(
@@ -159,6 +155,16 @@ def batch_normalization(
 ) -> Tensor:
     """Subtract the mean, divide by the standard deviation, scale by `gamma` and add `beta`."""
     return ops.batch_normalization(x, mean, var, axis=axis, offset=beta, scale=gamma, epsilon=epsilon)
+
+
+def normalize_batch_in_training(
+    x: Tensor, gamma: TensorLike | None, beta: TensorLike | None, reduction_axes: Sequence[int],
+    epsilon: float = 1e-3,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Normalize by the mean and variance over all axes but one; return these, too."""
+    (axis,) = set(range(len(x.shape))) - set(reduction_axes)
+    mean, variance = ops.moments(x, tuple(reduction_axes))
+    return batch_normalization(x, mean, variance, beta, gamma, axis, epsilon), mean, variance
 
 
 def count_params(x: Tensor) -> int:
@@ -225,3 +231,33 @@ def foldl(fn: _Fold, elems: TensorLike, initializer: Tensor | None = None, name:
 def foldr(fn: _Fold, elems: TensorLike, initializer: Tensor | None = None, name: str | None = None) -> Tensor:
     """Combine the rows from the last to the first: fn(fn(c, b), a)."""
     return foldl(fn, ops.flip(elems, axis=0), initializer)
+
+
+def rnn(
+    step_function: Callable[[Tensor, list[Tensor]], tuple[Tensor, Sequence[Tensor]]], inputs: TensorLike,
+    initial_states: Iterable[Tensor], go_backwards: bool = False, mask: TensorLike | None = None,
+    constants: Iterable[Tensor] | None = None, zero_output_for_mask: bool = False, **unused: object,
+) -> tuple[Tensor, Tensor, list[Tensor]]:  # fmt: skip
+    """Call `step_function(x, states)` for each step; return the last output, all outputs and the states.
+
+    A step that the mask leaves out repeats the last output, or zeros, and keeps the states.
+    """
+
+    def steps_first(x: TensorLike) -> Tensor:
+        steps = ops.swapaxes(x, 0, 1)
+        return ops.flip(steps, axis=0) if go_backwards else steps
+
+    def step(carry: list[Tensor], at: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        last, *states = carry
+        output, new = step_function(at[0], [*states, *fixed])
+        if mask is not None:
+            keep = ops.reshape(ops.cast(at[1], "bool"), (-1, 1))
+            output = ops.where(keep, output, ops.zeros_like(last) if zero_output_for_mask else last)
+            new = [ops.where(keep, a, b) for a, b in zip(new, states, strict=True)]
+        return [output, *new], output
+
+    fixed, states = list(constants or ()), list(initial_states)
+    steps = [steps_first(x) for x in (inputs, mask) if x is not None]
+    blank = ops.zeros_like(step_function(steps[0][0], [*states, *fixed])[0])
+    (last, *states), outputs = ops.scan(step, [blank, *states], steps)
+    return last, ops.swapaxes(outputs, 0, 1), states

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hornbeam import Model, layers, ops
 from hornbeam_compat.keras_src.arguments import (
     compute_conv_output_shape,
     standardize_data_format,
@@ -11,6 +12,7 @@ from hornbeam_compat.keras_src.arguments import (
 # Name -> its replacement.
 REPLACEMENTS = {
     "conv_output_length": "compute_output_shape() of the layer",
+    "convert_all_kernels_in_model": "layer.kernel.assign(keras.ops.flip(layer.kernel, spatial_axes))",
     "normalize_data_format": "keras.config.image_data_format() for None",
     "normalize_padding": "padding.lower()",
     "normalize_tuple": "(n, n)",
@@ -26,3 +28,10 @@ def conv_output_length(
     """Return the size of an axis after a convolution, None for an unknown one."""
     sizes = (filter_size,), stride, padding
     return compute_conv_output_shape((None, input_length, 1), 1, *sizes, dilation_rate=dilation)[1]
+
+
+def convert_all_kernels_in_model(model: Model) -> None:
+    """Flip the kernels of convolutions along their windows, as from Theano."""
+    for layer in model.layers:
+        if isinstance(layer, (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.Conv2DTranspose)):
+            layer.kernel.assign(ops.flip(layer.kernel, tuple(range(len(layer.kernel.shape) - 2))))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import Layer, Tensor, ops, tree
-from hornbeam.layers import RNN
-from hornbeam_compat.messages import log_deprecated
+from hornbeam.layers import RNN, BatchNormalization
+from hornbeam_compat.legacy_api.trainable import asks_for_keras2
+from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ def patches() -> Iterator[Patch]:
     yield Patch(Layer, "get_input_at", get_input_at)
     yield Patch(RNN, "__init__", _accept_time_major(RNN.__init__))
     yield Patch(RNN, "call", _swap_axes(RNN.call))
+    yield Patch(Layer, "_refuse_if_locked", _accept_late_sublayers(Layer._refuse_if_locked))
+    yield Patch(BatchNormalization, "_moments", _count_samples(BatchNormalization._moments))
+    update = BatchNormalization._update_statistics
+    yield Patch(BatchNormalization, "_update_statistics", _as_fused(update))
 
 
 def _accept_time_major(init: Callable[..., None]) -> Callable[..., None]:
@@ -81,5 +87,39 @@ def _swap_axes(call: Callable[..., Tree]) -> Callable[..., Tree]:
         if self.return_state:
             return [ops.swapaxes(result[0], 0, 1), *result[1:]]
         return ops.swapaxes(result, 0, 1)
+
+    return wrapper
+
+
+def _accept_late_sublayers(refuse: Callable[..., None]) -> Callable[..., None]:
+    """Let the first `call` create sublayers, as Keras does; not another one in the place of a first."""
+
+    @functools.wraps(refuse)
+    def wrapper(self: Layer, name: str, value: object) -> None:
+        if vars(self).get(name):
+            refuse(self, name, value)
+        elif self._hb_locked:
+            log_once(f"{type(self).__name__}.{name} is set after {self.name!r} is built, not in __init__()")
+
+    return wrapper
+
+
+def _count_samples(moments: Callable[..., Tree]) -> Callable[..., Tree]:
+    @functools.wraps(moments)
+    def wrapper(self: BatchNormalization, x: Tensor, axis: int, mask: Tensor | None) -> Tree:
+        vars(self)["_samples"] = math.prod(x.shape) // x.shape[axis] if x.ndim in (4, 5) else None
+        return moments(self, x, axis, mask)
+
+    return wrapper
+
+
+def _as_fused(update: Callable[..., None]) -> Callable[..., None]:
+    """Move the variance of n samples as the fused kernel of Keras 2 did: times n / (n - 1)."""
+
+    @functools.wraps(update)
+    def wrapper(self: BatchNormalization, mean: Tensor, variance: Tensor) -> None:
+        n = vars(self).pop("_samples", None)
+        is_fused = n is not None and not self.renorm and not self.synchronized and asks_for_keras2()
+        update(self, mean, variance * (n / max(n - 1, 1)) if n is not None and is_fused else variance)
 
     return wrapper

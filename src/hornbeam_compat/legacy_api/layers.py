@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ REPLACEMENTS = {
     "Convolution1D": "",
     "Convolution2D": "",
     "Convolution3D": "",
+    "SyncBatchNormalization": "keras.layers.BatchNormalization(synchronized=True)",
     "ThresholdedReLU": "keras.layers.ReLU(threshold=theta)",
     "merge": "keras.layers.concatenate(), add(), multiply(), average(), maximum() or dot()",
 }
@@ -26,10 +28,8 @@ REPLACEMENTS = {
 _SIZES = {1: ("filter_length",), 2: ("nb_row", "nb_col"), 3: ("kernel_dim1", "kernel_dim2", "kernel_dim3")}
 
 
-def _convolution(
-    layer_class: type[Layer], rank: int, args: Sequence[object], kwargs: dict[str, Any]
-) -> Layer:
-    """Create a convolution from kernel sizes that are separate arguments."""
+def _convolution(layer_class: type[Layer], rank: int, *args: object, **kwargs: object) -> Layer:
+    """Create a convolution: `Convolution2D(32, 3, 3)` has a kernel of 3 x 3."""
     names = _SIZES[rank]
     positional = rank > 1 and len(args) > rank and all(isinstance(n, int) for n in args[1 : rank + 1])
     if positional or names[0] in kwargs:
@@ -42,22 +42,10 @@ def _convolution(
     return layer_class(*args, **kwargs)
 
 
-def Convolution1D(*args: object, **kwargs: object) -> Layer:
-    """Create a Conv1D."""
-    return _convolution(layers.Conv1D, 1, args, kwargs)
-
-
-def Convolution2D(*args: object, **kwargs: object) -> Layer:
-    """Create a Conv2D; `Convolution2D(32, 3, 3)` has a kernel of 3 x 3."""
-    return _convolution(layers.Conv2D, 2, args, kwargs)
-
-
-def Convolution3D(*args: object, **kwargs: object) -> Layer:
-    """Create a Conv3D; `Convolution3D(32, 3, 3, 3)` has a kernel of 3 x 3 x 3."""
-    return _convolution(layers.Conv3D, 3, args, kwargs)
-
-
-AtrousConvolution2D = Convolution2D
+Convolution1D = functools.partial(_convolution, layers.Conv1D, 1)
+Convolution2D = AtrousConvolution2D = functools.partial(_convolution, layers.Conv2D, 2)
+Convolution3D = functools.partial(_convolution, layers.Conv3D, 3)
+SyncBatchNormalization = functools.partial(layers.BatchNormalization, synchronized=True)
 
 
 class ThresholdedReLU(layers.Layer):

@@ -14,6 +14,7 @@ from hornbeam import Metric, Model, Optimizer, Tensor, callbacks, tree
 from hornbeam.errors import MissingNameError
 from hornbeam.utils import PyDataset
 from hornbeam_compat.legacy_api.arguments import METHODS, rename_arguments
+from hornbeam_compat.legacy_api.trainable import asks_for_keras2
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
 
@@ -298,7 +299,7 @@ def _go_on_with_flows(fit: Callable[..., R]) -> Callable[..., R]:
 
 
 def _spread_metrics(compile: Callable[..., None]) -> Callable[..., None]:
-    """Give each of several outputs all metrics of a flat list that is no list of one metric an output."""
+    """Give each of several outputs all metrics of a flat list; in Keras 3 it may have one for each output."""
 
     @functools.wraps(compile)
     def wrapper(self: Model, *args: object, **kwargs: Tree) -> None:
@@ -306,7 +307,7 @@ def _spread_metrics(compile: Callable[..., None]) -> Callable[..., None]:
         for argument in {"metrics", "weighted_metrics"} & kwargs.keys():
             metrics = kwargs[argument]
             flat = isinstance(metrics, list) and not any(isinstance(m, (list, tuple, dict)) for m in metrics)
-            if flat and metrics and len(outputs) > 1 and len(metrics) != len(outputs):
+            if flat and metrics and len(outputs) > 1 and (len(metrics) != len(outputs) or asks_for_keras2()):
                 log_once(
                     f"compile({argument}=) names {len(metrics)} metrics for each of {len(outputs)} outputs"
                 )

@@ -41,6 +41,7 @@ LEGACY_NAMES = {
     "layers": "layers",
     "losses": "losses",
     "preprocessing.sequence": "sequence",
+    "utils": "conv_utils",
 }
 
 # (module, earlier name) -> present name in the same module.

@@ -16,8 +16,8 @@ from hornbeam_compat.tensorflow.ragged_names import accepting_ragged
 
 # Modules of `tensorflow.python.ops`, whose names `tf`, `tf.math`, `tf.nn` and others hand on.
 _OPERATIONS = (
-    "array_ops check_ops clip_ops control_flow_ops custom_gradient embedding_ops gen_array_ops gen_math_ops "
-    "gen_nn_ops gradients image_ops init_ops linalg_ops map_fn math_ops nn nn_ops random_ops "
+    "array_ops check_ops clip_ops control_flow_ops ctc_ops custom_gradient embedding_ops gen_array_ops "
+    "gen_math_ops gen_nn_ops gradients image_ops linalg_ops map_fn math_ops nn nn_ops random_ops "
     "resource_variable_ops standard_ops state_ops tensor_array_ops variable_scope variables"
 )
 _PACKAGES = "client data data.ops eager framework ops platform training util"
@@ -41,6 +41,8 @@ _PRIVATE = {
     "python.framework.tensor_shape": "dtypes root",
     "python.framework.tensor_spec": "root",
     "python.framework.tensor_util": "root",
+    "python.ops.init_ops": "root hornbeam.initializers",
+    "python.ops.init_ops_v2": "root hornbeam.initializers",
     "python.platform.gfile": "files:io.gfile",
     "python.platform.tf_logging": "runtime:tf_logging",
     "python.util.nest": "runtime:nest",
@@ -134,7 +136,7 @@ class Namespace(ModuleType):
         self.__all__ = list(sources)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "__version__" and self.__name__ == "tensorflow":
+        if name == "__version__" and _relative(self.__name__) in ("", "compat.v1", "compat.v2"):
             return importlib.import_module("hornbeam_compat.tensorflow.root").VERSION
         if name.startswith("__"):
             raise AttributeError(name)
@@ -175,7 +177,8 @@ def namespace(fullname: str) -> ModuleType:
     docs = []
     for part in _NAMESPACES[relative].split():
         module, _, key = part.partition(":")
-        target = importlib.import_module(f"hornbeam_compat.tensorflow.{module}")
+        own = module if module.startswith("hornbeam.") else f"hornbeam_compat.tensorflow.{module}"
+        target = importlib.import_module(own)
         docs.append(target.__doc__)
         names = target.NAMESPACES[key].split() if key else target.__all__
         sources.update((name, target) for name in names if name not in sources)

@@ -15,7 +15,8 @@ __all__ = [
     "avg_pool", "avg_pool2d", "batch_normalization", "bias_add", "compute_average_loss", "conv1d", "conv2d",
     "conv2d_transpose", "conv3d", "crelu", "ctc_loss", "depth_to_space", "depthwise_conv2d", "dropout",
     "elu", "embedding_lookup", "gelu", "in_top_k", "l2_loss", "l2_normalize", "leaky_relu",
-    "log_poisson_loss", "log_softmax", "max_pool", "max_pool2d", "moments", "relu", "relu6",
+    "local_response_normalization", "log_poisson_loss", "log_softmax", "lrn", "max_pool", "max_pool2d",
+    "moments", "relu", "relu6",
     "scale_regularization_loss", "selu", "sigmoid", "sigmoid_cross_entropy_with_logits", "silu", "softmax",
     "softmax_cross_entropy_with_logits", "softplus", "softsign", "space_to_depth",
     "sparse_softmax_cross_entropy_with_logits", "swish", "tanh", "top_k",
@@ -103,6 +104,20 @@ def batch_normalization(
     normalized = (as_tensor(x) - mean) * ops.rsqrt(as_tensor(variance) + variance_epsilon)
     scaled = normalized if scale is None else normalized * scale
     return scaled if offset is None else scaled + offset
+
+
+def local_response_normalization(
+    input: TensorLike, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5,
+    name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Compute x / (bias + alpha sum(x^2))^beta, with the sum over the neighbours of a channel."""
+    x, borders = as_tensor(input), (depth_radius, depth_radius)
+    squares = ops.pad(ops.square(x), [*[(0, 0)] * (x.ndim - 1), borders])
+    total = sum(squares[..., i : i + x.shape[-1]] for i in range(2 * depth_radius + 1))
+    return x / ops.power(bias + alpha * total, beta)
+
+
+lrn = local_response_normalization
 
 
 def dropout(

@@ -6,7 +6,8 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.python.client import device_lib
 from tensorflow.python.eager import backprop, context
 from tensorflow.python.framework import constant_op, dtypes, ops, tensor_shape, tensor_util
-from tensorflow.python.ops import array_ops, math_ops, nn_ops
+from tensorflow.python.ops import array_ops, ctc_ops, math_ops, nn_ops
+from tensorflow.python.ops.init_ops_v2 import Zeros, glorot_normal
 from tensorflow.python.platform import tf_logging as logging
 from tensorflow.python.util import nest
 
@@ -16,6 +17,13 @@ x = constant_op.constant([[1.0, -2.0]])
 assert float(math_ops.reduce_sum(math_ops.square(x))) == 5.0
 assert array_ops.expand_dims(x, 0).shape == (1, 1, 2)
 assert float(nn_ops.relu(x)[0, 1]) == 0.0
+assert callable(ctc_ops.ctc_loss)
+assert callable(glorot_normal())
+assert float(tf.reduce_sum(Zeros()((2, 3)))) == 0.0
+channels = tf.reshape(tf.range(1.0, 5.0), (1, 1, 1, 4))
+scaled = tf.nn.local_response_normalization(channels, depth_radius=1, bias=1.0, alpha=2.0, beta=1.0)
+assert np.allclose(scaled, [[[[1 / 11, 2 / 29, 3 / 59, 4 / 51]]]])
+assert tf2.__version__ == tf.__version__
 assert nest.flatten([1, [2, {"a": 3}]]) == [1, 2, 3]
 assert context.executing_eagerly()
 assert tensor_util.is_tensor(ops.convert_to_tensor([1.0]))
