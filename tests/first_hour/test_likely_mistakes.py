@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam import layers, losses, metrics, ops
+from hornbeam import layers, losses, metrics, ops, optimizers
 from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.insight.ablation import ablations
+from hornbeam.optimizers import schedules
 from tests.helpers.builders import compiled_model
 
 RNG = np.random.default_rng(0)
@@ -496,6 +497,27 @@ RIGHT: dict[str, Callable[[], Any]] = {
     "line by line": lambda: _eagerly(),
     "a loss of one's own": lambda: fit(
         [Dense(1, "sigmoid")], X, REAL * 10, lambda t, p: ops.mean(ops.abs(t - p), axis=-1)
+    ),
+    "a cosine to the end of the training": lambda: fit(
+        flat(), X, LABELS, optimizer=optimizers.SGD(schedules.CosineDecay(0.1, 9)), epochs=3
+    ),
+    "a rate that falls to a hundredth": lambda: fit(
+        flat(), X, LABELS, optimizer=optimizers.SGD(schedules.ExponentialDecay(0.1, 9, 0.01)), epochs=3
+    ),
+    "penalties as they are usual": lambda: fit(
+        [Dense(8, "relu", kernel_regularizer="l1_l2"), Dense(3, "softmax")], X, LABELS
+    ),
+    "weights of zero and below, as advantages are": lambda: fit(
+        flat(), X, LABELS, sample_weight=np.minimum(REAL, 0)
+    ),
+    "a head of zeros": lambda: fit(
+        [Dense(8, "relu"), Dense(3, "softmax", kernel_initializer="zeros")], X, LABELS
+    ),
+    "rounded outputs with a gradient": lambda: fit(
+        [Dense(1)], X, REAL, lambda y, p: (p + ops.stop_gradient(ops.round(p) - p) - y[:, None]) ** 2
+    ),
+    "softmax over the classes of each pixel": lambda: fit(
+        [layers.Conv2D(3, 1), layers.Softmax(axis=-1)], IMAGES, (IMAGES[..., 0] * 3).astype(int)
     ),
 }  # fmt: skip
 

@@ -314,7 +314,7 @@ def test_columns_of_a_validation_that_comes_later(tmp_path: Path) -> None:
 def test_the_direction_of_a_monitor() -> None:
     for name, op in (("val_loss", hb.ops.less), ("acc", hb.ops.greater)):
         assert callbacks.EarlyStopping(name).monitor_op is op
-    assert callbacks.EarlyStopping("val_loss", mode="max").monitor_op is hb.ops.greater
+    assert callbacks.EarlyStopping("val_profit", mode="max").monitor_op is hb.ops.greater
 
 
 def test_a_metric_that_is_not_one_number() -> None:

@@ -20,6 +20,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import callbacks, layers
 from hornbeam.data import Dataset
+from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.random import set_random_seed
 from hornbeam.saving import checkpoint as files
 from tests.helpers.builders import compiled_model
@@ -174,7 +175,8 @@ def test_what_stays_in_the_folder(tmp_path: Path) -> None:
     keep = callbacks.Checkpoint(
         tmp_path, keep=2, keep_best="loss", mode="max", background=False
     )  # the first epoch is worst
-    fit(DATA["arrays"](), keep)
+    with pytest.warns(LikelyMistakeWarning, match="smaller is better"):
+        fit(DATA["arrays"](), keep)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == [f"step-{n:010d}.weights.h5" for n in (7, 21, 28)]
     assert keep.best_path == str(tmp_path / names[0])

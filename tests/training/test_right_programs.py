@@ -160,7 +160,9 @@ PROGRAMS: dict[str, Callable[[], Any]] = {
     "class weights for one class only": lambda: fit(
         net("sparse_categorical_crossentropy"), X, LABELS, class_weight={2: 5.0}
     ),
-    "weights of zero": lambda: fit(net("mse"), X, ONE_HOT, sample_weight=np.zeros(24)),
+    "weights of zero for half of the samples": lambda: fit(
+        net("mse"), X, ONE_HOT, sample_weight=np.arange(24) % 2
+    ),
     "weights as a column": lambda: fit(net("mse"), X, ONE_HOT, sample_weight=np.ones((24, 1))),
     "weights per output": lambda: fit(
         two_heads(loss=BOTH), X, {"kind": LABELS, "size": YES}, sample_weight={"kind": np.ones(24)}

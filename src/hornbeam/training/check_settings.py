@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import activations, layers
+from hornbeam import activations, initializers, layers, tree
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import Variable
 from hornbeam.data.splits.split import class_ids
+from hornbeam.ir.node import Node
 from hornbeam.layers.shapes import build_shapes
 from hornbeam.layers.weights import flatten_layers
+from hornbeam.optimizers import schedules
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.fit_facts import FitFacts
 from hornbeam.training.steps import Steps
@@ -21,6 +23,13 @@ from hornbeam.training.trainable_at_compile import changed_layers, keeps_compile
 
 # Optimizers whose updates have about the size of the learning rate, whatever the gradients are.
 _NORMALIZED = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Lion", "Lamb")
+
+
+# Operations of floats whose derivative is 0.
+_STEPS = ("floor", "ceil", "round", "sign")
+
+# Part of the largest learning rate that nothing is learned with, and penalties that leave weights near 0.
+_NO_RATE, _HEAVY = 1e-3, 1.0
 
 
 def check_trainable(facts: FitFacts) -> Iterator[str]:
@@ -113,6 +122,60 @@ def check_learning_rate(facts: FitFacts) -> Iterator[str]:
         )
 
 
+def check_decay(facts: FitFacts) -> Iterator[str]:
+    """A schedule that is nearly 0 when half of the updates are still to come."""
+    optimizer: Any = facts.model.optimizer
+    schedule = getattr(optimizer, "_learning_rate", None)
+    steps = facts.settings.steps or facts.data.steps
+    if type(schedule) not in (schedules.ExponentialDecay, schedules.CosineDecay) or not steps:
+        return
+    count = steps * (facts.settings.epochs - facts.settings.initial_epoch)
+    rates = [float(schedule(int(optimizer.iterations) + count * part // 4)) for part in range(3)]
+    if rates[-1] < _NO_RATE * max(rates):
+        yield (
+            f"{facts.where}: the learning rate falls from {max(rates):.3g} to {rates[-1]:.3g} in half of the "
+            f"{count:,} updates of this fit(): decay_steps counts updates, of which an epoch has {steps:,}"
+        )
+
+
+def check_penalties(facts: FitFacts) -> Iterator[str]:
+    """Penalties that outweigh any cross-entropy, whose gradients are about 1."""
+    if not facts.outputs or not all(output.kind for output in facts.outputs):
+        return
+    for weight in facts.model.trainable_weights:
+        factor = max(float(getattr(weight.regularizer, name, 0.0)) for name in ("l1", "l2"))
+        if factor >= _HEAVY:
+            yield (
+                f"{facts.where}: the penalty of {weight.path!r} with the factor {factor:g} outweighs the "
+                "loss and keeps the weights near 0: try 0.0001"
+            )
+            return
+
+
+def check_weights(facts: FitFacts) -> Iterator[str]:
+    """Sample weights that are all 0, or all the same below 0."""
+    for weights in tree.flatten(facts.batch.sample_weight) if facts.data.in_memory else ():
+        if isinstance(weights, np.ndarray) and weights.max() == weights.min() <= 0:
+            effect = "changes nothing" if weights.flat[0] == 0 else "makes the loss as large as it can"
+            yield (
+                f"{facts.where}: all sample weights are {weights.flat[0]:g}, so that fit() {effect}: weights "
+                "count samples, and 1 is one (a // b of integers is 0 for a < b)"
+            )
+
+
+def check_states(facts: FitFacts) -> Iterator[str]:
+    """States that pass from one batch to the next, of shuffled samples."""
+    if not isinstance(facts.data, ArrayData) or facts.data.order is None:
+        return
+    for layer in flatten_layers(facts.model):
+        if getattr(layer, "stateful", False) is True and isinstance(layer, layers.RNN):
+            yield (
+                f"{facts.where}: layer {layer.path!r} is stateful, so that its states pass from each sample "
+                "to that in its place in the next batch, but fit() shuffles them: write shuffle=False"
+            )
+            return
+
+
 def check_dependence(facts: FitFacts) -> Iterator[str]:
     """A loss that is the same whatever the weights are."""
     step = facts.step()
@@ -122,23 +185,49 @@ def check_dependence(facts: FitFacts) -> Iterator[str]:
     weights = {node for node, v in zip(inputs, step.variables, strict=True) if v.trainable}
     if not weights or type(facts.model).train_step is not Steps.train_step:
         return
-    stack, seen = [step.result["loss"].node], set()
+    loss = step.result["loss"].node
+    if not _depends(loss, weights, smooth=False):
+        yield (
+            f"{facts.where}: the loss does not depend on the weights, so that fit() does not change them: is "
+            "the loss computed from y_pred?"
+        )
+    elif not _depends(loss, weights, smooth=True):
+        yield (
+            f"{facts.where}: no gradient of the loss reaches a weight, so that fit() does not change them: "
+            "argmax, round and comparisons have none. Train with a loss such as a cross-entropy, and count "
+            "errors in metrics=[...]"
+        )
+
+
+def _depends(loss: Node, weights: set[Node], smooth: bool) -> bool:
+    """Return whether a loss depends on weights, if `smooth` by operations that have a derivative."""
+    stack, seen = [loss], set()
     while stack:
         node = stack.pop()
         if node in weights:
-            return
-        if node not in seen:
+            return True
+        steps = node.name in _STEPS or node.dtype.startswith(("int", "uint", "bool"))
+        if node not in seen and not (smooth and steps):
             seen.add(node)
             stack.extend(node.inputs)
-    yield (
-        f"{facts.where}: the loss does not depend on the weights, so that fit() does not change them: is the "
-        "loss computed from y_pred?"
-    )
+    return False
 
 
 def check_layers(facts: FitFacts) -> Iterator[str]:
     """Layers whose settings leave nothing to learn from."""
+    for layer in flatten_layers(facts.model):
+        if type(layer) is layers.Softmax and layer.axis == 0:
+            yield (
+                f"{facts.where}: layer {layer.path!r} normalizes over the samples of a batch (axis=0), not "
+                "over the classes of each: write axis=-1"
+            )
     stack = facts.model.layers if type(facts.model).__name__ == "Sequential" else []
+    dead = [_is_dead(layer) for layer in stack if layer.trainable_weights]
+    if any(map(all, itertools.pairwise(dead))):
+        yield (
+            f"{facts.where}: the kernels of two layers in a row are all 0, so that neither gets a gradient: "
+            "leave out kernel_initializer='zeros'"
+        )
     if stack and type(stack[-1]) is layers.Dropout:
         yield (
             f"{facts.where}: the last layer is {stack[-1].path!r}, which sets outputs to 0 in training: put "
@@ -150,6 +239,13 @@ def check_layers(facts: FitFacts) -> Iterator[str]:
                 f"{facts.where}: the hidden layer {layer.path!r} has a softmax, which leaves little to the "
                 "next layer: write activation='relu' there, and softmax in the last layer alone"
             )
+
+
+def _is_dead(layer: Any) -> bool:
+    """Return whether the outputs of a layer are zeros."""
+    return isinstance(getattr(layer, "kernel_initializer", None), initializers.Zeros) and not any(
+        np.any(weight.numpy()) for weight in layer.weights
+    )
 
 
 def check_single_samples(facts: FitFacts) -> Iterator[str]:
@@ -173,6 +269,10 @@ SETTING_CHECKS = (
     check_sorted_split,
     check_sorted_batches,
     check_learning_rate,
+    check_decay,
+    check_penalties,
+    check_weights,
+    check_states,
     check_dependence,
     check_layers,
     check_single_samples,

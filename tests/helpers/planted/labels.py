@@ -107,7 +107,7 @@ def softmax_for_several_labels(keras, layers):
     classifier(keras, x, loss="binary_crossentropy").fit(x, (x[:, :3] > 0).astype("float32"))
 
 
-@silent("not yet")
+@warning("write axis=-1")
 def softmax_over_samples(keras, layers):
     """Softmax(axis=0) normalizes over the batch."""
     x, y = table()

@@ -81,7 +81,7 @@ def learning_rate_as_text(keras, layers):
     classifier(keras, x, optimizer=keras.optimizers.Adam("1e-3")).fit(x, y)
 
 
-@silent("not yet: the rate is nearly 0 after the first epoch")
+@warning("decay_steps counts updates")
 def decay_in_one_step(keras, layers):
     """ExponentialDecay(0.01, decay_steps=1, decay_rate=0.5): nothing is left after twenty updates."""
     x, y = table()
@@ -148,7 +148,7 @@ def everything_frozen(keras, layers):
     model.fit(x, y)
 
 
-@silent("not yet: the weights of two layers in a row are zeros")
+@warning("kernels of two layers in a row are all 0")
 def all_weights_zero(keras, layers):
     """kernel_initializer="zeros" in each layer: nothing but the last bias ever moves."""
     x, y = table()
@@ -176,7 +176,7 @@ def no_activations(keras, layers):
     model.fit(x, y)
 
 
-@silent("not yet: the penalty is nearly all of the loss")
+@warning("keeps the weights near 0")
 def regularizer_of_ten(keras, layers):
     """L2(10): the weights go to zero and the loss is all penalty."""
     x, y = table()
@@ -211,7 +211,7 @@ def early_stopping_of_old_name(keras, layers):
     classifier(keras, x).fit(x, y, epochs=3, validation_split=0.2, callbacks=[stop])
 
 
-@silent('not yet: mode="min" for an accuracy')
+@warning("though larger is better")
 def early_stopping_upside_down(keras, layers):
     """EarlyStopping("val_accuracy", mode="min") stops when it gets better."""
     x, y = table()
@@ -263,14 +263,14 @@ def more_steps_than_data(keras, layers):
     classifier(keras, x).fit(x, y, epochs=2, steps_per_epoch=320)
 
 
-@silent("not yet")
+@warning("all sample weights are 0")
 def weights_of_zero(keras, layers):
     """sample_weight is 0 in each row, a division of integers."""
     x, y = table()
     classifier(keras, x).fit(x, y, sample_weight=np.ones(320, "int64") // 2)
 
 
-@silent("not yet")
+@warning("all sample weights are -1")
 def negative_weights(keras, layers):
     """sample_weight is -1."""
     x, y = table()

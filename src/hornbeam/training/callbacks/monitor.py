@@ -16,6 +16,7 @@ from hornbeam._internal.warn import warn_user
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.distribution.processes import print_once
+from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.optimizers import Optimizer
 from hornbeam.training.callbacks.base import (
     BATCH_HOOKS,
@@ -35,6 +36,10 @@ _DOWN = (
     "loss", "error", "mae", "mse", "mape", "msle", "rmse", "crossentropy", "hinge", "divergence",
     "poisson", "logcosh", "log_cosh", "perplexity", "false_",
 )  # fmt: skip
+
+
+# Ends of names whose direction is beyond doubt.
+_SURE = ("accuracy", "acc", "auc", "precision", "recall")
 
 
 class Monitor(Callback):
@@ -61,9 +66,17 @@ class Monitor(Callback):
 
     def _sign(self) -> float:
         """Return +1 where larger is better, -1 where smaller is. Raises ValueError for an unknown name."""
-        if self.mode != "auto":
-            return 1.0 if self.mode == "max" else -1.0
         name = self.monitor.removeprefix("val_").lower()
+        if self.mode != "auto":
+            if not self._warned and (name.endswith(_SURE) if self.mode == "min" else name == "loss"):
+                self._warned = True
+                better = "larger" if self.mode == "min" else "smaller"
+                warn_user(
+                    f"{type(self).__name__} watches {self.monitor!r} with mode={self.mode!r}, though "
+                    f"{better} is better: leave mode out",
+                    LikelyMistakeWarning,
+                )
+            return 1.0 if self.mode == "max" else -1.0
         metrics = getattr(self.model, "metrics", ())
         for metric in (inner for outer in metrics for inner in getattr(outer, "metrics", [outer])):
             direction = getattr(metric, "_direction", None)
