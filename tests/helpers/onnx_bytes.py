@@ -40,8 +40,10 @@ def message(schema: str, /, **fields: Any) -> bytes:
 
 
 def tensor(name: str, array: np.ndarray, **changed: Any) -> bytes:
-    code = {"float32": 1, "int64": 7, "bool": 9}[str(array.dtype)]
+    code = {"float32": 1, "uint8": 2, "int64": 7, "object": 8, "bool": 9, "float64": 11}[str(array.dtype)]
     fields = {"dims": list(array.shape), "data_type": code, "name": name, "raw_data": array.tobytes()}
+    if code == 8:
+        fields.update(raw_data=None, string_data=array.reshape(-1).tolist())
     fields.update(changed)
     return message("tensor", **{key: value for key, value in fields.items() if value is not None})
 
@@ -58,11 +60,13 @@ def value(name: str, shape: list[Any], code: int = 1) -> bytes:
 
 
 def node(op: str, inputs: list[str], outputs: list[str], domain: str = "", **attributes: Any) -> bytes:
-    kinds = {int: ("i", 2), float: ("f", 1), str: ("s", 3), bytes: ("g", 5)}
-    listed = [
-        message("attribute", name=key, type=kinds[type(x)][1], **{kinds[type(x)][0]: x})
-        for key, x in attributes.items()
-    ]
+    kinds = {int: ("i", 2), float: ("f", 1), str: ("s", 3), bytes: ("g", 5), np.ndarray: ("t", 4)}
+    lists = {float: ("floats", 6), int: ("ints", 7), str: ("strings", 8)}
+    listed = []
+    for key, x in attributes.items():
+        field, code = lists[type(x[0])] if isinstance(x, list) else kinds[type(x)]
+        content = tensor("", x) if isinstance(x, np.ndarray) else x
+        listed.append(message("attribute", name=key, type=code, **{field: content}))
     return message(
         "node", input=inputs, output=outputs, name="n", op_type=op, domain=domain, attribute=listed
     )

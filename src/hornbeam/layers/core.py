@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hornbeam import activations, constraints, initializers, ops, regularizers
+from hornbeam import activations, constraints, initializers, ops, regularizers, tree
 from hornbeam._internal.typing import ActivationLike, Config, PartialShape, ShapeLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import deserialize, exported
+from hornbeam.core.symbolic import KerasTensor, holds_strings
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import ConstraintLike, InitializerLike, RegularizerLike, Self, TensorLike, Unpack
 from hornbeam.ir.types import ShapeError
@@ -257,6 +258,7 @@ class Identity(Layer):
     """
 
     _is_stateless = True
+    takes_strings = True
 
     def __init__(self, **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         super().__init__(**kwargs)
@@ -264,6 +266,17 @@ class Identity(Layer):
 
     def call(self, inputs: Tree) -> Tree:
         return inputs
+
+    def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:
+        """Return symbolic tensors like the inputs.
+
+        Args:
+            inputs: Symbolic inputs.
+            **kwargs: Arguments of the call.
+        """
+        if any(map(holds_strings, tree.flatten(inputs))):  # which are in no graph
+            return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), inputs)
+        return super().compute_output_spec(inputs, **kwargs)
 
 
 @exported("keras.layers")

@@ -10,7 +10,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported
-from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.typing import Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.errors import GraphError as GraphError
@@ -22,6 +22,7 @@ from hornbeam.layers.options import RegularizedLayerOptions
 from hornbeam.onnx.operators import attention as attention
 from hornbeam.onnx.operators import elementwise as elementwise
 from hornbeam.onnx.operators import flow as flow
+from hornbeam.onnx.operators import ml as ml
 from hornbeam.onnx.operators import products as products
 from hornbeam.onnx.operators import quantized as quantized
 from hornbeam.onnx.operators import recurrent as recurrent
@@ -31,6 +32,7 @@ from hornbeam.onnx.operators import scores as scores
 from hornbeam.onnx.operators import selection as selection
 from hornbeam.onnx.operators import sequences as sequences
 from hornbeam.onnx.operators import shaping as shaping
+from hornbeam.onnx.operators import strings as strings
 from hornbeam.onnx.operators import windows as windows
 from hornbeam.onnx.operators.execution import integers_of_trace, run_graph
 from hornbeam.onnx.operators.structure import check
@@ -42,7 +44,7 @@ class OnnxGraph(Layer):
 
     Calls take a tensor for each input of the graph, in a list if there are several, and return a tensor, or a
     list of several. Normalizations use the means and variances of the file, and dropout does nothing, in
-    training too.
+    training too. A graph with strings runs on the host, in NumPy as far as it has to.
 
     Args:
         graph: The graph as plain JSON values (see `onnx/operators/structure.py`).
@@ -66,6 +68,8 @@ class OnnxGraph(Layer):
         super().__init__(**kwargs)
         check(graph)
         self.graph = dict(graph)
+        self.on_host = any(x["dtype"] == STRING for x in [*graph["inputs"], *graph["outputs"]])
+        self.takes_strings = self.on_host
         self._weights_by_name: dict[str, Variable] = {
             entry["name"]: self._add_entry(entry) for entry in graph["weights"]
         }
@@ -109,14 +113,20 @@ class OnnxGraph(Layer):
             inputs: Symbolic inputs.
             **kwargs: Arguments of the call.
         """
+        declared = self.graph["outputs"]
+        if self.on_host:
+            return _symbols(declared)
         try:
             return super().compute_output_spec(inputs, **kwargs)
         except (TypeError, ValueError) as error:
             is_open = isinstance(error, ValueNeededError) or any(
                 None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor)
             )
-            declared = self.graph["outputs"]
             if not is_open or any(output.get("shape") is None for output in declared):
                 raise
-        symbols = [KerasTensor(tuple(x["shape"]), x["dtype"]) for x in declared]
-        return symbols[0] if len(symbols) == 1 else symbols
+        return _symbols(declared)
+
+
+def _symbols(declared: list[dict[str, Any]]) -> Tree:
+    symbols = [KerasTensor(tuple(x["shape"]), x["dtype"]) for x in declared]
+    return symbols[0] if len(symbols) == 1 else symbols

@@ -10,10 +10,12 @@ from typing import Any
 from hornbeam import ops
 from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor, unify
+from hornbeam.core.symbolic import STRING
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.types import is_float
+from hornbeam.onnx.operators.strings import cast_text, is_text
 from hornbeam.onnx.operators.vocabulary import ANY, Call, axis_of, number, operator
 
 UNARY: dict[str, Callable[[Any], Tensor]] = {
@@ -165,7 +167,7 @@ def gelu(call: Call, x: Tensor) -> Tensor:
 # ONNX's codes of dtypes.
 DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
-    10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
+    8: STRING, 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
 }  # fmt: skip
 
 
@@ -173,27 +175,29 @@ def dtype_of(code: Any) -> str:
     """Return the dtype of ONNX's code. Raises GraphError."""
     if code not in DTYPES:
         raise GraphError(
-            f"tensors of ONNX's dtype {code!r} (strings, complex numbers, small floats) are not supported"
+            f"tensors of ONNX's dtype {code!r} (complex numbers, small floats) are not supported"
         )
     return DTYPES[code]
 
 
-@operator("Cast", ANY, through=1)
-def cast(call: Call, x: Tensor) -> Tensor:
+@operator("Cast", ANY, through=1, tensors=0)
+def cast(call: Call, x: TensorLike) -> Any:
     """Cast x to another dtype, which is a name before version 6."""
     call.only(saturate=1)
     to = call.get("to")
     name = (
         {"FLOAT": "float32", "DOUBLE": "float64"}.get(to, to.lower()) if isinstance(to, str) else dtype_of(to)
     )
-    return ops.cast(x, name)
+    return cast_text(x, name) if name == STRING or is_text(x) else ops.cast(as_tensor(x), name)
 
 
-@operator("CastLike", ANY)
-def cast_like(call: Call, x: Tensor, like: Tensor) -> Tensor:
+@operator("CastLike", ANY, tensors=0)
+def cast_like(call: Call, x: TensorLike, like: TensorLike) -> Any:
     """Cast x to the dtype of another tensor."""
     call.only(saturate=1)
-    return ops.cast(x, like.dtype)
+    if is_text(x) or is_text(like):
+        return cast_text(x, STRING if is_text(like) else str(like.dtype))
+    return ops.cast(as_tensor(x), str(like.dtype))
 
 
 @operator("BitCast", ANY)

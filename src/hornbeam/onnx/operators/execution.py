@@ -1,9 +1,9 @@
 """Execution of ONNX graphs on tensors: node by node, with channels last where convolutions need them.
 
 Three kinds of values pass between nodes. An array is known before the model runs: constants and values
-computed from shapes alone, which NumPy computes at once. A `ChannelsLast` is a tensor whose channels, axis 1
-in the file, were moved to the end; they are moved back for operators that need them in their place. All
-others are tensors.
+computed from shapes alone, which NumPy computes at once. Strings are arrays of objects, always known. A
+`ChannelsLast` is a tensor whose channels, axis 1 in the file, were moved to the end; they are moved back for
+operators that need them in their place. All others are tensors.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
+from hornbeam.core.symbolic import holds_strings
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.graph import Graph
@@ -25,6 +26,7 @@ from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import SIZE
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
+from hornbeam.onnx.operators.strings import ON_NUMBERS, as_numbers, as_strings, is_text, text_array
 from hornbeam.onnx.operators.structure import is_graph, unpack_array
 from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Attributes, Call, OnnxOperator
 
@@ -63,7 +65,9 @@ def plain(x: Any) -> Any:
 def run_graph(graph: Mapping[str, Any], values: dict[str, Any]) -> list[Any]:
     """Compute the outputs of a graph from the values of its inputs and weights."""
     names = [output["name"] for output in graph["outputs"]]
-    return [as_tensor(x) for x in GraphRunner(graph["opset"]).run(graph, names, values)]
+    values = {name: text_array(x) if holds_strings(x) else x for name, x in values.items()}
+    results = GraphRunner(graph["opset"]).run(graph, names, values)
+    return [x if is_text(x) else as_tensor(x) for x in results]
 
 
 class GraphRunner:
@@ -102,6 +106,9 @@ class GraphRunner:
 
     def _apply(self, operator: OnnxOperator, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
         """Compute the results of one node."""
+        if call.op in ON_NUMBERS and any(map(is_text, inputs)):
+            table, numbers = as_numbers(inputs)
+            return as_strings(call.op, table, self._apply(operator, call, numbers))
         is_known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
         if is_known and not any(map(is_graph, call.attributes.values())):
             return tuple(self._evaluate(x) for x in operator.apply(call, inputs))
@@ -117,7 +124,7 @@ class GraphRunner:
         """Convert a result of known operands to an array if it is small."""
         if isinstance(x, Tensor):
             x = known_value(x.node) if x.node.level <= 0 and self._known_size < MAX_ALL_KNOWN else x
-        if isinstance(x, np.ndarray):
+        if isinstance(x, np.ndarray) and not is_text(x):
             self._known_size += x.size
         return x
 

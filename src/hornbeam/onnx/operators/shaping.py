@@ -19,12 +19,14 @@ from hornbeam.ir.sizes import is_unknown, new_size
 from hornbeam.ir.types import numpy_dtype
 from hornbeam.onnx.operators.elementwise import dtype_of
 from hornbeam.onnx.operators.sizes import exact, sizes_tensor, with_size
+from hornbeam.onnx.operators.strings import as_numbers
 from hornbeam.onnx.operators.vocabulary import (
     EVERY,
     Call,
     axes_of,
     axis_of,
     ints,
+    known,
     node_of,
     number,
     operator,
@@ -341,10 +343,13 @@ def _mode(call: Call) -> str:
     return _MODES[reduction]
 
 
-@operator("TfIdfVectorizer")
-def tfidf(call: Call, x: Tensor) -> Tensor:
-    """Count runs of numbers from a list, with up to some elements skipped, or weigh them."""
+@operator("TfIdfVectorizer", tensors=0)
+def tfidf(call: Call, x: TensorLike) -> Tensor:
+    """Count runs of numbers or strings from a list, with up to some elements skipped, or weigh them."""
     mode, pool = call.get("mode", "TF"), np.array(call.get("pool_int64s", []), "int64")
+    if strings := call.get("pool_strings", []):
+        pool, x = as_numbers([np.array(strings, object), known(x, "text")])[1]
+    x = as_tensor(x)
     shortest, longest = call.get("min_gram_length", 1), call.get("max_gram_length", 1)
     starts, places = [*call.get("ngram_counts", []), len(pool)], call.get("ngram_indexes", [])
     weights = np.array(call.get("weights") or [1.0] * len(places), "float32")

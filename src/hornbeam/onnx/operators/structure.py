@@ -4,7 +4,8 @@ A graph is {"opset", "inputs", "outputs", "weights", "constants", "nodes"}:
 
     inputs, outputs   [{"name", "dtype", "shape"}], None for an unknown size (or a whole shape, of outputs)
     weights           [{"name", "dtype", "shape", "trainable"}]: arrays that are stored outside the graph
-    constants         {name: {"dtype", "shape", "data"}}: small arrays, as base64 of little-endian bytes
+    constants         {name: {"dtype", "shape", "data"}}: small arrays, as base64 of little-endian bytes;
+                      of strings as a list
     nodes             [{"op", "name", "inputs", "outputs", "attributes"}], "" for an omitted input
 
 Attributes are numbers, strings, lists of them, arrays like the constants, and, for control flow, graphs
@@ -22,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.limits import current_budget
+from hornbeam.core.symbolic import STRING
 from hornbeam.errors import GraphError
 from hornbeam.ir.types import DTYPES, numpy_dtype
-from hornbeam.onnx.operators.vocabulary import OPERATORS
+from hornbeam.onnx.operators.vocabulary import OPERATORS, object_array
 
 # Versions of the operator set whose differences are implemented.
 OLDEST, NEWEST = 1, 28
@@ -35,6 +37,8 @@ MAX_CONSTANT_BYTES = 1 << 16
 
 def pack_array(array: np.ndarray, dtype: str) -> dict[str, Any]:
     """Encode an array as JSON values."""
+    if dtype == STRING:
+        return {"dtype": dtype, "shape": list(array.shape), "data": array.reshape(-1).tolist()}
     data = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
     return {"dtype": dtype, "shape": list(array.shape), "data": base64.b64encode(data).decode()}
 
@@ -42,15 +46,19 @@ def pack_array(array: np.ndarray, dtype: str) -> dict[str, Any]:
 def unpack_array(value: Any) -> np.ndarray:
     """Decode the array that `pack_array` encoded. Raises GraphError."""
     shape = check_shape(value)
+    sizes, text = [size for size in shape if size is not None], value.get("data")
+    if value["dtype"] == STRING:
+        is_text = isinstance(text, list) and all(isinstance(s, str) for s in text)
+        if not is_text or None in shape or math.prod(sizes) != len(text):
+            raise GraphError(f"an array of strings has a list of as many as its shape {shape} says")
+        return object_array(text, sizes)
     dtype = numpy_dtype(value["dtype"])
-    text = value.get("data")
     if not isinstance(text, str) or len(text) > 2 * MAX_CONSTANT_BYTES:
         raise GraphError(f"an array in a graph takes at most {MAX_CONSTANT_BYTES} bytes")
     try:
         data = base64.b64decode(text, validate=True)
     except binascii.Error as error:
         raise GraphError(f"an array is not base64: {error}") from None
-    sizes = [size for size in shape if size is not None]
     if None in shape or math.prod(sizes) * dtype.itemsize != len(data):
         raise GraphError(f"an array of shape {shape} has {len(data)} bytes")
     if dtype.kind == "b" and any(byte > 1 for byte in data):
@@ -60,7 +68,7 @@ def unpack_array(value: Any) -> np.ndarray:
 
 def check_shape(value: Any) -> tuple[int | None, ...]:
     """Return the shape of a tensor with a known dtype. Raises GraphError."""
-    if not isinstance(value, dict) or value.get("dtype") not in DTYPES:
+    if not isinstance(value, dict) or value.get("dtype") not in (*DTYPES, STRING):
         raise GraphError(f"a tensor needs one of the dtypes {', '.join(DTYPES)}, got {value!r:.80}")
     shape = value.get("shape")
     if not isinstance(shape, (list, tuple)) or len(shape) > MAX_RANK:

@@ -176,6 +176,13 @@ def axes_of(call: Call, axes_input: Any, rank: int, since: int) -> tuple[int, ..
     return tuple(indices)
 
 
+def object_array(items: Sequence[Any], shape: Sequence[int]) -> np.ndarray:
+    """Return objects, such as strings, as an array of a shape."""
+    result = np.empty(len(items), object)
+    result[:] = items
+    return result.reshape(tuple(shape))
+
+
 def tensors(nodes: Sequence[Node]) -> tuple[Tensor, ...]:
     """Convert nodes to tensors."""
     return tuple(Tensor(node) for node in nodes)

@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.plain_files import PLAINLY
+from hornbeam.core.symbolic import STRING
 from hornbeam.errors import GraphError, ModelFileError
 from hornbeam.ir.types import is_float, numpy_dtype
 from hornbeam.onnx.operators.elementwise import dtype_of
 from hornbeam.onnx.operators.structure import (
     MAX_CONSTANT_BYTES,
+    NEWEST,
     check_operators,
     graphs_in,
     max_depth,
     pack_array,
 )
-from hornbeam.onnx.operators.vocabulary import OPERATORS
+from hornbeam.onnx.operators.vocabulary import OPERATORS, object_array
 from hornbeam.onnx.reading.wire import read_model
 from hornbeam.saving.files import SizeBudget, how_to_raise
 
@@ -55,6 +57,8 @@ class OnnxSource:
         self._graph = model["graph"]
         self.name = self._graph.get("name", "")
         versions = {x.get("version", 0) for x in model["opset_import"] if x.get("domain", "") in _STANDARD}
+        if not any(x.get("domain", "") in _STANDARD for x in self._graph["node"]):
+            versions = versions or {NEWEST}  # of a file that uses none of them
         if len(versions) != 1:
             raise ModelFileError("the file does not say, once, which version of the operators it uses")
         (self._opset,) = versions
@@ -67,11 +71,15 @@ class OnnxSource:
         inputs = [x for x in graph["input"] if x.get("name") not in arrays]
         if not inputs:
             raise ModelFileError("the graph has no inputs, so there is nothing to predict from")
-        self._place(part, arrays)
-        return {
-            "opset": self._opset,
+        ends = {
             "inputs": [_declared(x, "input") for x in inputs],
             "outputs": [_declared(x, "output") for x in graph["output"]],
+        }
+        on_host = any(x["dtype"] == STRING for each in ends.values() for x in each)
+        self._place(part, arrays, set() if on_host else _trained(part, arrays))
+        return {
+            "opset": self._opset,
+            **ends,
             **part,
         }
 
@@ -90,23 +98,23 @@ class OnnxSource:
             arrays[name] = self._array(tensor)
         return arrays
 
-    def _place(self, part: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    def _place(self, part: dict[str, Any], arrays: Mapping[str, np.ndarray], trained: set[str]) -> None:
         """Make each array a trainable weight, a fixed weight, or a constant of the graph."""
         used = _used(part) | {x.get("name", "") for x in self._graph["output"]}
-        trained = _trained(part, arrays)
         part["weights"] = []
         for name, array in arrays.items():
             dtype = str(array.dtype)
-            most = SMALL["float" if is_float(dtype) else "integer"]
             if name not in used:
                 continue
+            is_text = array.dtype == object
+            most = array.size if is_text else SMALL["float" if is_float(dtype) else "integer"]
             if name in trained or array.size > most:
                 part["weights"].append(
                     {"name": name, "dtype": dtype, "shape": list(array.shape), "trainable": name in trained}
                 )
                 self.weights[name] = array
             else:
-                part["constants"][name] = pack_array(array, dtype)
+                part["constants"][name] = pack_array(array, STRING if is_text else dtype)
 
     def _part(self, graph: Mapping[str, Any], depth: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The nodes of a graph, and its arrays: its initializers, and what its `Constant`s say."""
@@ -178,7 +186,8 @@ class OnnxSource:
         """The array of a tensor; what it says of its size is checked before anything is allocated."""
         name, shape = tensor.get("name", ""), tuple(tensor["dims"])
         try:
-            dtype = numpy_dtype(dtype_of(tensor.get("data_type", 0)))
+            dtype_name = dtype_of(tensor.get("data_type", 0))
+            dtype = np.dtype(object) if dtype_name == STRING else numpy_dtype(dtype_name)
         except GraphError as error:
             raise ModelFileError(f"the array {name!r:.80}: {error}") from None
         if len(shape) > MAX_RANK or any(n < 0 for n in shape):
@@ -193,10 +202,12 @@ class OnnxSource:
             if tensor["external_data"]:
                 raise ModelFileError(f"the array {name!r:.80} is both in the file and beside it")
             self._room.take(f"the array {name!r:.80}", size, nbytes)
+            if dtype.kind == "O" and len(tensor["string_data"]) == size:
+                return object_array([_text(x) for x in tensor["string_data"]], shape)
             if "raw_data" not in tensor:
                 return _from_numbers(name, tensor, dtype, shape)
             data = tensor["raw_data"]
-        if len(data) != nbytes:
+        if len(data) != nbytes or dtype.kind == "O":
             raise ModelFileError(
                 f"the array {name!r:.80} says that it has shape {shape}, and has {len(data)} bytes"
             )
@@ -291,7 +302,7 @@ def _small(array: np.ndarray) -> dict[str, Any]:
             f"an array inside of a node takes {array.nbytes} bytes, more than {MAX_CONSTANT_BYTES}: save "
             "large arrays as initializers of the graph"
         )
-    return pack_array(array, str(array.dtype))
+    return pack_array(array, STRING if array.dtype == object else str(array.dtype))
 
 
 def _constant(attributes: Mapping[str, Any]) -> np.ndarray:
@@ -301,11 +312,13 @@ def _constant(attributes: Mapping[str, Any]) -> np.ndarray:
         "value_floats": "float32",
         "value_int": "int64",
         "value_ints": "int64",
+        "value_string": object,
+        "value_strings": object,
     }
     for key, value in attributes.items():
         if key == "value" and isinstance(value, np.ndarray):
             return value
-        if key in dtypes and isinstance(value, (int, float, list)):
+        if key in dtypes and isinstance(value, (int, float, str, list)):
             return np.array(value, dtypes[key])
     raise ModelFileError(f"a constant is written as {', '.join(attributes) or 'nothing'}, which is not read")
 
@@ -317,9 +330,17 @@ def _text(data: Any) -> str:
         raise ModelFileError("an attribute is not a text") from None
 
 
+def _elements(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The type of the elements of a sequence."""
+    kind: dict[str, Any] = value.get("type", {}).get("sequence_type", {}).get("elem_type", {})
+    return kind
+
+
 def _declared(value: Mapping[str, Any], role: str) -> dict[str, Any]:
     """Name, dtype and shape of an input or output."""
     name, kind = value.get("name", ""), value.get("type", {}).get("tensor_type")
+    if kind is None and role == "output" and "map_type" in _elements(value):
+        return {"name": name, "dtype": STRING, "shape": [None]}  # an array of dicts, as ZipMap makes it
     if kind is None:
         raise ModelFileError(
             f"the {role} {name!r:.80} is not a tensor: sequences, maps and optional values are not supported"

@@ -1,0 +1,151 @@
+"""ONNX operators on strings. Their values are NumPy arrays of str, known when a model is called.
+
+Operators that move elements, or compare them, are applied to numbers instead: positions in a sorted table of
+all strings that they see.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam.core.symbolic import STRING
+from hornbeam.core.typing import TensorLike
+from hornbeam.errors import GraphError
+from hornbeam.ir.types import numpy_dtype
+from hornbeam.onnx.operators.vocabulary import Call, known, object_array, operator
+
+# Python's own parser of patterns.
+_PARSER: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
+
+# Operators that take strings as numbers, and how many of their results are strings again.
+_MOVING = (
+    "Compress Concat Expand Flatten Gather GatherElements GatherND Identity OneHot Pad Reshape "
+    "ReverseSequence Scatter ScatterElements ScatterND Slice Split Squeeze Tile Transpose Unsqueeze Where "
+    "ai.onnx.ml::ArrayFeatureExtractor"
+)
+ON_NUMBERS = {**dict.fromkeys(_MOVING.split(), 1000), "Unique": 1, "Equal": 0, "Shape": 0, "Size": 0}
+
+
+def is_text(x: Any) -> bool:
+    """True for arrays of strings."""
+    return isinstance(x, np.ndarray) and x.dtype == object
+
+
+def text_array(x: Any) -> np.ndarray:
+    """Convert an array of str or bytes, of any dtype, to one of str."""
+    array = np.asarray(x)
+    items = [s.decode("utf-8") if isinstance(s, bytes) else str(s) for s in array.reshape(-1).tolist()]
+    return object_array(items, array.shape)
+
+
+def as_numbers(inputs: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
+    """Return a sorted table of the strings among some values, and the values with positions in it instead."""
+    table, positions = np.unique(
+        np.concatenate([x.reshape(-1) for x in inputs if is_text(x)]), return_inverse=True
+    )
+    parts = iter(np.split(positions, np.cumsum([x.size for x in inputs if is_text(x)])))
+    return table, [next(parts).reshape(x.shape) if is_text(x) else x for x in inputs]
+
+
+def as_strings(op: str, table: np.ndarray, results: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the results of an operator with strings in place of their positions."""
+    count = ON_NUMBERS[op]
+    return tuple(table[known(x, "choice of strings")] if i < count else x for i, x in enumerate(results))
+
+
+def _each(x: TensorLike, fn: Any) -> np.ndarray:
+    values = known(x, "text")
+    return object_array([fn(s) for s in values.reshape(-1).tolist()], values.shape)
+
+
+def _written(number: Any) -> str:
+    """Write a number as ONNX Runtime does: floats with 8 digits, or 17 if they are doubles."""
+    if not isinstance(number, (float, np.floating)):
+        return str(int(number))
+    if not np.isfinite(number):
+        return "NaN" if np.isnan(number) else "INF" if number > 0 else "-INF"
+    return f"{number:.17g}" if isinstance(number, float) else f"{number:.8g}"
+
+
+def cast_text(x: TensorLike, name: str) -> np.ndarray:
+    """Cast numbers to strings, or strings to a dtype."""
+    values = known(x, "operand")
+    if name == STRING:
+        return (
+            values
+            if is_text(values)
+            else object_array([_written(n) for n in values.reshape(-1)], values.shape)
+        )
+    dtype = numpy_dtype(name)
+    try:
+        return (
+            np.array([float(s) if dtype.kind == "f" else int(s) for s in values.flat])
+            .astype(dtype)
+            .reshape(values.shape)
+        )
+    except ValueError as error:
+        raise GraphError(f"a string is not a number: {error}") from None
+
+
+@operator("StringConcat", tensors=0)
+def concat(call: Call, x: TensorLike, y: TensorLike) -> np.ndarray:
+    """Join strings elementwise."""
+    first, second = np.broadcast_arrays(known(x, "text"), known(y, "text"))
+    joined = [a + b for a, b in zip(first.flat, second.flat, strict=True)]
+    return object_array(joined, first.shape)
+
+
+@operator("StringSplit", tensors=0)
+def split(call: Call, x: TensorLike) -> tuple[np.ndarray, np.ndarray]:
+    """Split at a delimiter, or at blanks, and pad by empty strings; return the numbers of parts too."""
+    delimiter, most = call.get("delimiter", "") or None, call.get("maxsplit", -1)
+    values = known(x, "text")
+    parts = [s.split(delimiter, most) if s else [] for s in values.reshape(-1).tolist()]
+    longest = max(map(len, parts), default=0)
+    padded = [s for row in parts for s in [*row, *[""] * (longest - len(row))]]
+    counts = np.array([len(row) for row in parts], "int64").reshape(values.shape)
+    return object_array(padded, (*values.shape, longest)), counts
+
+
+@operator("StringNormalizer", tensors=0)
+def normalize(call: Call, x: TensorLike) -> np.ndarray:
+    """Remove stop words, then change the case; where nothing is left, that is one empty string."""
+    values, case = known(x, "text"), call.get("case_change_action", "NONE")
+    call.get("locale")  # letters are changed as Unicode has them
+    if case not in ("NONE", "LOWER", "UPPER"):
+        raise GraphError(f"case_change_action={case!r} is not supported")
+    as_read = str if call.get("is_case_sensitive", 0) else str.lower
+    stop = {as_read(s) for s in call.get("stopwords", [])}
+    change = {"NONE": str, "LOWER": str.lower, "UPPER": str.upper}[case]
+    kept = [change(s) for s in values.reshape(-1).tolist() if not stop or as_read(s) not in stop] or [""]
+    return object_array(kept, (*[1] * (values.ndim - 1), len(kept)))
+
+
+@operator("RegexFullMatch", tensors=0)
+def full_match(call: Call, x: TensorLike) -> np.ndarray:
+    """Mark strings that a pattern matches from their beginning to their end."""
+    pattern = call.get("pattern", "")
+    _check_pattern(_PARSER.parse(pattern), False)
+    return _each(x, lambda s: re.fullmatch(pattern, s) is not None).astype(bool)
+
+
+def _check_pattern(part: Any, repeated: bool) -> None:
+    """Raise GraphError for what may take exponential time, or what ONNX's patterns (RE2) do not have."""
+    for kind, argument in part:
+        name, text = str(kind), not hasattr(argument, "__iter__")
+        endless = name.endswith("REPEAT") and argument[1] > 1000
+        if name in ("ASSERT", "ASSERT_NOT", "GROUPREF", "GROUPREF_EXISTS") or (
+            repeated and (endless or name == "BRANCH")
+        ):
+            raise GraphError(
+                f"patterns with {name.lower()} inside of a repetition, or looking around, are not run"
+            )
+        for inner in () if text else argument if name != "BRANCH" else argument[1]:
+            if isinstance(inner, _PARSER.SubPattern):
+                _check_pattern(inner, repeated or endless)
