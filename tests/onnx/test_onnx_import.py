@@ -400,6 +400,28 @@ def test_a_version_is_compiled_for_each_value_that_decides_a_shape(tmp_path: Pat
     np.testing.assert_array_equal(again, np.tile(x, (1, 2)))
 
 
+def test_a_branch_that_is_not_taken_may_be_impossible(tmp_path: Path) -> None:
+    """A net for two sampling rates has a branch for each, whose sizes do not fit the other's windows."""
+
+    def branch(rows: int) -> bytes:
+        nodes = [node("Reshape", ["x", f"rows{rows}"], ["z"])]
+        shape = tensor(f"rows{rows}", np.array([rows, 3], "int64"))
+        return message("graph", node=nodes, name="b", initializer=[shape], output=[value("z", ["a", "b"])])
+
+    nodes = [
+        node("Equal", ["rate", "eight"], ["slow"]),
+        node("If", ["slow"], ["y"], then_branch=branch(7), else_branch=branch(4)),
+    ]
+    inputs = [value("x", ["n", 3]), value("rate", [], 7)]
+    body = graph(nodes, [tensor("eight", np.array(8, "int64"))], input=inputs)
+    loaded = load_onnx(saved(tmp_path, model(body)))
+    x = floats(4, 3)
+    for _ in range(2):
+        np.testing.assert_array_equal(loaded.run(None, {"x": x, "rate": 16})[0], x)
+    with pytest.raises(ShapeError):
+        loaded.run(None, {"x": x, "rate": 8})
+
+
 def test_predict_says_how_to_call_a_model_with_inputs_without_samples(tmp_path: Path) -> None:
     inputs = [value("x", ["n", 3]), value("factor", [])]
     loaded = load_onnx(saved(tmp_path, model(graph([node("Mul", ["x", "factor"], ["y"])], input=inputs))))

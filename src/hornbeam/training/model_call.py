@@ -111,8 +111,13 @@ def _trace(model: Steps, x: Tree, leaves: list[Any]) -> CachedCall:
         return CachedCall(None, changes)
     try:
         return CachedCall(_traced(model, x, leaves, list(range(len(leaves)))), changes)
-    except ValueNeededError:
-        return CachedCall(None, changes, {} if any(map(_may_decide, leaves)) else None)
+    except ValueError as error:
+        # Branches that other values would take may be impossible for these shapes.
+        if any(map(_may_decide, leaves)):
+            return CachedCall(None, changes, {})
+        if isinstance(error, ValueNeededError):
+            return CachedCall(None, changes)
+        raise
 
 
 def _traced(model: Steps, x: Tree, leaves: list[Any], inputs: list[int]) -> ModelCall | None:
@@ -122,7 +127,7 @@ def _traced(model: Steps, x: Tree, leaves: list[Any], inputs: list[int]) -> Mode
     """
 
     def call(*arrays: Tensor) -> Tree:
-        values = [np.asarray(leaf) if i not in inputs else None for i, leaf in enumerate(leaves)]
+        values: list[Any] = [None if i in inputs else np.asarray(leaf) for i, leaf in enumerate(leaves)]
         for i, array in zip(inputs, arrays, strict=True):
             values[i] = array
         return Layer.__call__(model, tree.pack_sequence_as(x, values))

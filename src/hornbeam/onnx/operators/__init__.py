@@ -15,6 +15,7 @@ from hornbeam.core.typing import Unpack
 from hornbeam.core.variable import Variable
 from hornbeam.errors import GraphError as GraphError
 from hornbeam.errors import ValueNeededError
+from hornbeam.ir.types import is_float
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.options import RegularizedLayerOptions
 
@@ -106,8 +107,8 @@ class OnnxGraph(Layer):
         return outputs[0] if len(outputs) == 1 else outputs
 
     def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:
-        """Return symbolic outputs; with the file's shapes where they depend on values, or several sizes are
-        unknown and inference fails.
+        """Return symbolic outputs; with the file's shapes where inference fails for sizes or values that
+        are not known.
 
         Args:
             inputs: Symbolic inputs.
@@ -120,7 +121,9 @@ class OnnxGraph(Layer):
             return super().compute_output_spec(inputs, **kwargs)
         except (TypeError, ValueError) as error:
             is_open = isinstance(error, ValueNeededError) or any(
-                None in x.shape[1:] for x in tree.flatten(inputs) if isinstance(x, KerasTensor)
+                None in x.shape[1:] or not is_float(x.dtype)
+                for x in tree.flatten(inputs)
+                if isinstance(x, KerasTensor)
             )
             if not is_open or any(output.get("shape") is None for output in declared):
                 raise

@@ -114,7 +114,8 @@ def split(call: Call, x: Tensor, sizes: TensorLike | None = None) -> tuple[Tenso
         raise GraphError(f"sizes {lengths} do not add up to the axis of {x.shape[axis]}")
     before = (slice(None),) * axis
     ends = itertools.accumulate(lengths)
-    return tuple(x[(*before, slice(end - n, end))] for n, end in zip(lengths, ends, strict=True))
+    parts = [(*before, slice(end - n, end)) for n, end in zip(lengths, ends, strict=True)]
+    return tuple(x[part] for part in parts)
 
 
 @operator("Slice", through=1, tensors=1)
