@@ -204,8 +204,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "no version": (message("model", ir_version=9, graph=graph(RELU)), "which version"),
     "new": (model(graph(RELU), opset=99), "operator sets 1 to"),
     "own domain": (
-        model(graph([node("Attention", ["x"], ["y"], domain="com.microsoft")])),
-        "com.microsoft::Attention",
+        model(graph([node("Attention", ["x"], ["y"], domain="ai.example")])),
+        "ai.example::Attention",
     ),
     "missing": (
         model(graph([node("Optional", ["x"], ["a"]), node("Bernoulli", ["a"], ["y"])])),

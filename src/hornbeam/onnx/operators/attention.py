@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
@@ -14,7 +15,7 @@ from hornbeam.onnx.operators.elementwise import dtype_of
 from hornbeam.onnx.operators.vocabulary import Call, axis_of, operator
 
 
-def _heads(x: Tensor, count: int) -> Tensor:
+def split_heads(x: Tensor, count: int) -> Tensor:
     """Split the last axis: (batch, steps, heads * size) to (batch, heads, steps, size)."""
     if count < 1:
         raise GraphError("three axes need the attributes q_num_heads and kv_num_heads")
@@ -22,13 +23,13 @@ def _heads(x: Tensor, count: int) -> Tensor:
     return ops.transpose(ops.reshape(x, (batch, steps, count, width // count)), (0, 2, 1, 3))
 
 
-def _joined(x: Tensor) -> Tensor:
+def joined_heads(x: Tensor) -> Tensor:
     """Join heads: (batch, heads, steps, size) to (batch, steps, heads * size)."""
     batch, heads, steps, size = x.shape
     return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (batch, steps, heads * size))
 
 
-def _grouped(x: Tensor, heads: int) -> Tensor:
+def grouped_heads(x: Tensor, heads: int) -> Tensor:
     """Repeat heads of keys and values for the queries that share them."""
     return x if x.shape[1] == heads else ops.repeat(x, heads // x.shape[1], axis=1)
 
@@ -69,47 +70,60 @@ def attention(
     is_flat = len(q.shape) == 3
     counts = call.get("q_num_heads", 0), call.get("kv_num_heads", 0)
     if is_flat:
-        q, k, v = _heads(q, counts[0]), _heads(k, counts[1]), _heads(v, counts[1])
+        q, k, v = split_heads(q, counts[0]), split_heads(k, counts[1]), split_heads(v, counts[1])
     offset: Any = 0
     if past_key is not None and past_value is not None:
         offset = past_key.shape[2]
         k, v = ops.concatenate([past_key, k], axis=2), ops.concatenate([past_value, v], axis=2)
     present = k, v
-    k, v = _grouped(k, q.shape[1]), _grouped(v, q.shape[1])
     queries, keys = q.shape[2], k.shape[2]
     valid = None
     if lengths is not None:
         valid = ops.reshape(ops.cast(lengths, "int32"), (-1, 1, 1, 1))
         offset = ops.reshape(ops.cast(lengths, "int32"), (-1, 1, 1)) - queries
-    scale = math.sqrt(call.get("scale", 0.0) or 1 / math.sqrt(q.shape[-1]))
-    raw = ops.matmul(q * scale, ops.transpose(k * scale, (0, 1, 3, 2)))
-    cap = call.get("softcap", 0.0)
+    allowed = _allowed(call, offset, queries, keys, valid)
+    if mask is not None and (missing := keys - mask.shape[-1]):
+        widths = [(0, 0)] * (len(mask.shape) - 1) + [(0, missing)]
+        mask = ops.pad(mask, widths, constant_values=False if mask.dtype == "bool" else -math.inf)
+    if mask is not None and mask.dtype == "bool":
+        mask, allowed = None, mask if allowed is None else ops.logical_and(mask, allowed)
+    scale, precision = call.get("scale", 0.0), call.get("softmax_precision", 0)
+    y, stages = attend(q, k, v, scale, allowed, mask, call.get("softcap", 0.0), precision)
+    return joined_heads(y) if is_flat else y, *present, stages[call.get("qk_matmul_output_mode", 0)]
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    allowed: Tensor | None = None,
+    bias: Tensor | None = None,
+    cap: float = 0.0,
+    precision: int = 0,
+    sink: Tensor | None = None,
+) -> tuple[Tensor, Sequence[Tensor]]:
+    """Compute softmax(scale Q K^T + bias) V, and its stages; `sink` is a score of each head for no key."""
+    k, v = grouped_heads(k, q.shape[1]), grouped_heads(v, q.shape[1])
+    root = math.sqrt(scale or 1 / math.sqrt(q.shape[-1]))
+    raw = ops.matmul(q * root, ops.transpose(k * root, (0, 1, 3, 2)))
     capped = ops.tanh(raw / cap) * cap if cap else raw
-    lowest = as_tensor(-math.inf)
-    scores, allowed = capped, _allowed(call, offset, queries, keys, valid)
-    if mask is not None:
-        if missing := keys - mask.shape[-1]:
-            widths = [(0, 0)] * (len(mask.shape) - 1) + [(0, missing)]
-            mask = ops.pad(mask, widths, constant_values=False if mask.dtype == "bool" else -math.inf)
-        if mask.dtype == "bool":
-            allowed = mask if allowed is None else ops.logical_and(mask, allowed)
-        else:
-            scores = scores + ops.cast(mask, scores.dtype)
+    scores = capped if bias is None else capped + ops.cast(bias, capped.dtype)
     if allowed is not None:
-        scores = ops.where(allowed, scores, ops.cast(lowest, scores.dtype))
-    precision = call.get("softmax_precision", 0)
+        scores = ops.where(allowed, scores, ops.cast(as_tensor(-math.inf), scores.dtype))
     work = ops.cast(scores, dtype_of(precision)) if precision else scores
-    if mask is not None or allowed is not None:
+    if sink is not None:
+        column = ops.cast(ops.reshape(sink, (1, -1, 1, 1)), work.dtype)
+        work = ops.concatenate([work, ops.broadcast_to(column, (*work.shape[:3], 1))], axis=-1)
+    if bias is not None or allowed is not None:
         top = ops.max(work, axis=-1, keepdims=True)
         power = ops.exp(work - ops.where(ops.isinf(top), ops.zeros_like(top), top))
         total = ops.sum(power, axis=-1, keepdims=True)
         weights = power / ops.where(total == 0, ops.ones_like(total), total)
     else:
         weights = ops.softmax(work)
-    weights = ops.cast(weights, v.dtype)
-    y = ops.matmul(weights, v)
-    stages = (raw, capped, scores, weights)
-    return _joined(y) if is_flat else y, *present, stages[call.get("qk_matmul_output_mode", 0)]
+    weights = ops.cast(weights if sink is None else weights[..., :-1], v.dtype)
+    return ops.matmul(weights, v), (raw, capped, scores, weights)
 
 
 @operator("RotaryEmbedding")
@@ -118,20 +132,24 @@ def rotary_embedding(
 ) -> Tensor:
     """Rotate pairs of features by angles that grow with the position (Su et al. 2021)."""
     is_flat, count = len(x.shape) == 3, call.get("num_heads", 0)
-    rows = _heads(x, count) if is_flat else x
+    rows = split_heads(x, count) if is_flat else x
     width = call.get("rotary_embedding_dim", 0) or rows.shape[-1]
     if positions is not None:
         cos, sin = ops.take(cos, positions, axis=0), ops.take(sin, positions, axis=0)
+    y = rotated(rows, cos, sin, width, call.get("interleaved", 0))
+    return joined_heads(y) if is_flat else y
+
+
+def rotated(rows: Tensor, cos: Tensor, sin: Tensor, width: int, interleaved: int) -> Tensor:
+    """Rotate the first features of rows (batch, heads, steps, size) by angles (batch, steps, width / 2)."""
     cos, sin = ops.expand_dims(cos, 1), ops.expand_dims(sin, 1)
     turned, rest = rows[..., :width], rows[..., width:]
-    interleaved = call.get("interleaved", 0)
     first, second = (turned[..., 0::2], turned[..., 1::2]) if interleaved else ops.split(turned, 2, axis=-1)
     pair = cos * first - sin * second, sin * first + cos * second
     turned = (
         ops.reshape(ops.stack(pair, axis=-1), turned.shape) if interleaved else ops.concatenate(pair, axis=-1)
     )
-    y = ops.concatenate([turned, rest], axis=-1)
-    return _joined(y) if is_flat else y
+    return ops.concatenate([turned, rest], axis=-1)
 
 
 @operator("LinearAttention")
@@ -155,14 +173,14 @@ def linear_attention(
     ):
         raise GraphError(f"update_rule={rule!r} with other inputs than it takes")
     dtype, steps = q.dtype, q.shape[1]
-    rows = [ops.cast(_heads(x, n), "float32") for x, n in ((q, heads), (k, kv_heads), (v, kv_heads))]
+    rows = [ops.cast(split_heads(x, n), "float32") for x, n in ((q, heads), (k, kv_heads), (v, kv_heads))]
     key_size = rows[1].shape[-1]
     scale = call.get("scale", 0.0) or 1 / math.sqrt(key_size)
     sequences = [rows[0] * scale, *rows[1:]]
     if decay is not None:
-        sequences.append(ops.exp(ops.cast(_heads(decay, kv_heads), "float32")))
+        sequences.append(ops.exp(ops.cast(split_heads(decay, kv_heads), "float32")))
     if beta is not None:
-        sequences.append(ops.cast(_heads(beta, beta.shape[-1]), "float32"))
+        sequences.append(ops.cast(split_heads(beta, beta.shape[-1]), "float32"))
     size = (q.shape[0], kv_heads, key_size, rows[2].shape[-1])
     first = ops.zeros(size, "float32") if state is None else ops.cast(state, "float32")
 
@@ -173,11 +191,11 @@ def linear_attention(
         if is_delta:
             value = gates[-1] * (value - ops.squeeze(ops.matmul(ops.expand_dims(key, -2), s), -2))
         s = s + ops.expand_dims(key, -1) * ops.expand_dims(value, -2)
-        return [s], ops.squeeze(ops.matmul(ops.expand_dims(query, -2), _grouped(s, heads)), -2)
+        return [s], ops.squeeze(ops.matmul(ops.expand_dims(query, -2), grouped_heads(s, heads)), -2)
 
     moved = [ops.moveaxis(x, 2, 0) for x in sequences]
     (last,), outputs = ops.scan(step, [first], moved, length=steps)
-    y = _joined(ops.moveaxis(outputs, 0, 2))
+    y = joined_heads(ops.moveaxis(outputs, 0, 2))
     return ops.cast(y, dtype), ops.cast(last, dtype if state is None else state.dtype)
 
 

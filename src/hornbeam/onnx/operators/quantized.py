@@ -22,18 +22,18 @@ def _along(vector: Tensor, axis: int, rank: int) -> Tensor:
     return ops.reshape(vector, tuple(-1 if i == axis % rank else 1 for i in range(rank)))
 
 
-def _shifted(x: Tensor, zero: Tensor | None, axis: int) -> Tensor:
+def shifted(x: Tensor, zero: Tensor | None, axis: int) -> Tensor:
     """Return x - zero in int32."""
     values = ops.cast(x, "int32")
     return values if zero is None else values - ops.cast(_along(zero, axis, max(len(x.shape), 1)), "int32")
 
 
-def _scaled(x: Tensor, scale: Tensor, zero: Tensor | None, axis: int) -> Tensor:
+def from_levels(x: Tensor, scale: Tensor, zero: Tensor | None, axis: int) -> Tensor:
     factor = ops.cast(_along(scale, axis, max(len(x.shape), 1)), "float32")
-    return ops.cast(_shifted(x, zero, axis), "float32") * factor
+    return ops.cast(shifted(x, zero, axis), "float32") * factor
 
 
-def _levels(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: str, axis: int) -> Tensor:
+def to_levels(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: str, axis: int) -> Tensor:
     """Return x / scale + zero, rounded to an integer dtype."""
     rank, limits = max(len(x.shape), 1), np.iinfo(dtype)
     levels = ops.round(ops.cast(x, "float32") / ops.cast(_along(scale, axis, rank), "float32"))
@@ -47,7 +47,7 @@ def dequantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None)
     axis, block = call.get("axis", 1), call.get("block_size", 0)
     dtype = dtype_of(call.get("output_dtype", 0)) if call.get("output_dtype", 0) else scale.dtype
     factor, shift = _repeated(x, (scale, zero), axis, block)
-    return ops.cast(_scaled(x, factor, shift, axis), dtype)
+    return ops.cast(from_levels(x, factor, shift, axis), dtype)
 
 
 @operator("QuantizeLinear")
@@ -57,7 +57,7 @@ def quantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None) -
     call.only(precision=0)
     code, axis = call.get("output_dtype", 0) or 2, call.get("axis", 1)
     factor, shift = _repeated(x, (scale, zero), axis, call.get("block_size", 0))
-    return _levels(x, factor, shift, zero.dtype if zero is not None else dtype_of(code), axis)
+    return to_levels(x, factor, shift, zero.dtype if zero is not None else dtype_of(code), axis)
 
 
 def _repeated(x: Tensor, parts: Any, axis: int, block: int) -> Any:
@@ -75,7 +75,7 @@ def dynamic_quantize(call: Call, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     scale = (high - low) / 255.0
     step = ops.where(scale == 0, ops.ones_like(scale), scale)
     zero = ops.cast(ops.clip(ops.round(-low / step), 0.0, 255.0), "uint8")
-    return _levels(x, step, zero, "uint8", 0), scale, zero
+    return to_levels(x, step, zero, "uint8", 0), scale, zero
 
 
 @operator("MatMulInteger")
@@ -84,7 +84,7 @@ def matmul_integer(
 ) -> Tensor:
     """Multiply matrices of integers, less their zeros, in int32."""
     rows = a_zero if a_zero is None or len(a_zero.shape) != 1 else a_zero[:, None]
-    return ops.matmul(_shifted(a, rows, -1), _shifted(b, b_zero, -1))
+    return ops.matmul(shifted(a, rows, -1), shifted(b, b_zero, -1))
 
 
 @operator("QLinearMatMul")
@@ -92,9 +92,9 @@ def qlinear_matmul(call: Call, *inputs: Tensor) -> Tensor:
     """Multiply quantized matrices; the result is quantized."""
     a, a_scale, a_zero, b, b_scale, b_zero, scale, zero = inputs
     rows = [v[:, None] if len(v.shape) == 1 and v.shape != (1,) else v for v in (a_scale, a_zero)]
-    product = ops.matmul(_shifted(a, rows[1], -1), _shifted(b, b_zero, -1))
+    product = ops.matmul(shifted(a, rows[1], -1), shifted(b, b_zero, -1))
     factor = _along(rows[0], -1, 2) * _along(b_scale, -1, 2)
-    return _levels(ops.cast(product, "float32") * ops.cast(factor, "float32"), scale, zero, zero.dtype, -1)
+    return to_levels(ops.cast(product, "float32") * ops.cast(factor, "float32"), scale, zero, zero.dtype, -1)
 
 
 @operator("ConvInteger", LAST)
@@ -103,7 +103,7 @@ def conv_integer(
 ) -> Tensor:
     """Convolve integers, less their zeros; sums are exact in float64."""
     exact = [
-        ops.cast(_shifted(v, zero, axis), "float64") for v, zero, axis in ((x, x_zero, -1), (w, w_zero, 0))
+        ops.cast(shifted(v, zero, axis), "float64") for v, zero, axis in ((x, x_zero, -1), (w, w_zero, 0))
     ]
     return ops.cast(conv(call, *exact), "int32")
 
@@ -114,4 +114,4 @@ def qlinear_conv(call: Call, *inputs: Tensor) -> Tensor:
     x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, *bias = inputs
     total = sum(bias, conv_integer(call, x, w, x_zero, w_zero))
     factor = ops.cast(as_tensor(x_scale).reshape(()) * _along(w_scale, -1, len(x.shape)), "float32")
-    return _levels(ops.cast(total, "float32") * factor, scale, zero, zero.dtype, -1)
+    return to_levels(ops.cast(total, "float32") * factor, scale, zero, zero.dtype, -1)

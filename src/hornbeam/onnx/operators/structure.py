@@ -87,6 +87,11 @@ def check_operators(graph: Any) -> None:
     """Raise GraphError with all operators that the table does not contain, those of branches included."""
     nodes = [node for part, _ in graphs_in(graph) for node in list_of_dicts(part, "nodes")]
     missing = sorted({str(node.get("op")) for node in nodes if node.get("op") not in OPERATORS})
+    if any(name.startswith("com.microsoft.nchwc::") for name in missing):
+        raise GraphError(
+            "ONNX Runtime optimized this file for one kind of processor (com.microsoft.nchwc): let it "
+            "save the model with graph_optimization_level ORT_ENABLE_EXTENDED at most"
+        )
     if missing:
         raise GraphError(
             f"the file uses operators that are not supported: {', '.join(missing)}. "
