@@ -49,8 +49,15 @@ def _on_numbers(op: str, count: int) -> Callable[..., Tensor]:
 
 for _op, _count in (("Add", 2), ("Mul", 2), ("Sigmoid", 1), ("LeakyRelu", 1)):
     microsoft(f"QLinear{_op}", ANY)(_on_numbers(_op, _count))
-for _op in ("Softmax", "ReduceMean"):
-    microsoft(f"QLinear{_op}")(_on_numbers(_op, 1))
+microsoft("QLinearReduceMean")(_on_numbers("ReduceMean", 1))
+
+
+@microsoft("QLinearSoftmax")
+def qlinear_softmax(
+    call: Call, x: Tensor, x_scale: Tensor, x_zero: Any, scale: Tensor, zero: Tensor
+) -> Tensor:
+    """Compute softmax of quantized numbers. ONNX Runtime has an integer number of levels from 0 to 1."""
+    return _on_numbers("Softmax", 1)(call, x, x_scale, x_zero, 1.0 / ops.floor(1.0 / scale), zero)
 
 
 @microsoft("QLinearWhere")
