@@ -434,7 +434,7 @@ def exported(kind: str, path: Path) -> Path:
 
 
 class Batches:
-    """What the quantizer calibrates with."""
+    """Batches for the calibration of the quantizer."""
 
     def __init__(self, path: Path) -> None:
         (x,) = session(path).get_inputs()
