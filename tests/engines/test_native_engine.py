@@ -643,3 +643,29 @@ def test_large_graphs_compile_in_milliseconds() -> None:
     start = time.thread_time()
     _native.compile(text, [])
     assert time.thread_time() - start < 0.25
+
+
+_SHORT_OF_MEMORY = """
+import resource
+import numpy as np
+from hornbeam import ops
+
+decompose, x = getattr(ops, {name!r}), np.ones((4000, 4000), "float32")
+np.asarray(decompose(x[:4, :4])[0])  # starts the threads
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + ({spare} << 20), -1))
+try:
+    np.asarray(decompose(x)[0])
+except MemoryError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the address space")
+# MiB that the results fit into, and the scratch space does not.
+@pytest.mark.parametrize(("name", "spare"), [("svd", 230), ("eigh", 150)])
+def test_kernels_short_of_memory_raise_a_memory_error(name: str, spare: int) -> None:
+    code = _SHORT_OF_MEMORY.format(name=name, spare=spare)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "out of memory: a kernel needs 128000000 bytes of scratch space\n"

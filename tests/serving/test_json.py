@@ -30,7 +30,7 @@ def plain(value: Any) -> Any:
 def expected(text: str | bytes) -> Any:
     """Read by the standard library, without what it takes beyond the standard."""
 
-    def refuse(word: str) -> float:
+    def refuse(word: str) -> Any:
         raise ValueError(word)
 
     def finite(number: str) -> float:
@@ -41,9 +41,15 @@ def expected(text: str | bytes) -> Any:
         value = int(number)
         return value if -(2**63) <= value < 2**64 else finite(number)
 
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = dict(pairs)
+        return names if len(names) == len(pairs) else refuse("a repeated name")
+
     if isinstance(text, bytes):
         text = text.decode()
-    value = json.loads(text, parse_constant=refuse, parse_float=finite, parse_int=integer)
+    value = json.loads(
+        text, parse_constant=refuse, parse_float=finite, parse_int=integer, object_pairs_hook=once
+    )
     json.dumps(value, ensure_ascii=False).encode()  # refuses halves of pairs
     return value
 
@@ -211,3 +217,12 @@ def test_the_time_is_proportional_to_the_length() -> None:
         flat = min(seconds(b"[" + inner + b"]") for _ in range(3))
         deep = min(seconds(b"[" * 1000 + inner + b"]" * 1000) for _ in range(3))
         assert deep < 20 * flat + 0.01
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 1}', '[{"b": {"a": 1, "c": 0, "a": 2}}]', r'{"a": 1, "\u0061": 2}']
+)
+def test_a_repeated_name_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"the name 'a' at byte \d+ comes twice"):
+        read_json(text.encode())
+    assert read_json(b'{"a": {"a": 1}, "A": 1}') == {"a": {"a": 1}, "A": 1}

@@ -88,7 +88,7 @@ impl HornbeamTensor {
         }
         // SAFETY: as above.
         let bytes = unsafe { slice(self.data.cast::<u8>(), tensor.bytes()) };
-        Ok(Buffer::from_bytes(tensor, bytes))
+        Ok(Buffer::copied(tensor, bytes).map_err(hornbeam_runtime::Error::from)?)
     }
 }
 

@@ -170,6 +170,18 @@ impl Buffer {
         Ok(Buffer { storage: Arc::new(Storage::Owned(bytes)), tensor })
     }
 
+    /// Copy a value, or return an error with the number of bytes.
+    pub fn copied(tensor: impl Into<Arc<TensorType>>, data: &[u8]) -> Result<Self> {
+        let mut copy = Buffer::new(tensor)?;
+        assert_eq!(data.len(), copy.tensor.bytes(), "bytes of {}", copy.tensor);
+        if let Some(pointer) = copy.unique_ptr() {
+            // SAFETY: the copy is new and holds this many bytes.
+            unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), pointer, data.len()) };
+        }
+        Ok(copy)
+    }
+
+    /// Copy a value of few bytes.
     pub fn from_bytes(tensor: impl Into<Arc<TensorType>>, data: &[u8]) -> Self {
         let tensor = tensor.into();
         assert_eq!(data.len(), tensor.bytes(), "bytes of {tensor}");

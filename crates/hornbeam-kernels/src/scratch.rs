@@ -3,6 +3,7 @@
 //! Neither is cleared between uses: a kernel writes an element before it reads it.
 
 use std::cell::RefCell;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 
 use crate::pages;
 
@@ -19,6 +20,22 @@ macro_rules! plain {
     )*};
 }
 plain!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize f32 f64 half::f16 half::bf16 crate::dtype::Bool);
+
+/// Payload of the panic of a kernel that finds no memory for its scratch space: its result could not say so.
+#[derive(Debug)]
+pub struct OutOfMemory {
+    pub bytes: usize,
+}
+
+impl OutOfMemory {
+    /// Runs kernels; returns an error if one of them found no memory.
+    pub fn catch<R>(body: impl FnOnce() -> R) -> Result<R, OutOfMemory> {
+        catch_unwind(AssertUnwindSafe(body)).map_err(|payload| match payload.downcast::<OutOfMemory>() {
+            Ok(error) => *error,
+            Err(payload) => resume_unwind(payload),
+        })
+    }
+}
 
 /// Cache line, the unit of allocation, so that every slice starts on a line.
 #[derive(Clone, Copy)]
@@ -48,7 +65,10 @@ impl Scratch {
         if self.lines.len() < lines {
             // The old contents are not needed: free them before allocating more.
             self.lines = Vec::new();
-            self.lines.reserve_exact(lines);
+            if self.lines.try_reserve_exact(lines).is_err() {
+                // Unlike `panic!`, this prints nothing.
+                resume_unwind(Box::new(OutOfMemory { bytes: lines.saturating_mul(LINE) }));
+            }
             pages::advise(self.lines.as_mut_ptr().cast(), lines * LINE);
             self.lines.resize(lines, Line([0; LINE]));
         }
@@ -131,6 +151,16 @@ mod tests {
         b.fill(2);
         c.fill(3.0);
         assert!(a.iter().all(|&v| v == 1.0) && b.iter().all(|&v| v == 2));
+    }
+
+    #[test]
+    fn exhausted_memory_is_an_error() {
+        let result = OutOfMemory::catch(|| with_local(|scratch| scratch.take::<f32>(usize::MAX / 8).len()));
+        assert_eq!(result.unwrap_err().bytes, (usize::MAX / 8 * 4).next_multiple_of(LINE));
+        let pool = crate::pool::ThreadPool::new(2);
+        let all = || pool.run(8, &|_| with_local(|scratch| scratch.take::<u8>(1 << 60).fill(1)));
+        assert!(OutOfMemory::catch(all).is_err());
+        with_local(|scratch| scratch.take::<u8>(8).fill(1));
     }
 
     #[test]

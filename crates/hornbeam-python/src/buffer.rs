@@ -13,6 +13,8 @@ use hornbeam_engine::buffer::Buffer;
 use hornbeam_engine::types::TensorType;
 use hornbeam_kernels::dtype::DType;
 
+use crate::raise;
+
 /// Arrays up to this size are copied, which is cheaper than a reference to a Python object.
 const COPY_BYTES: usize = 512;
 
@@ -160,7 +162,7 @@ impl PyBuffer {
         if bytes <= COPY_BYTES || pointer.align_offset(dtype.size()) != 0 {
             // SAFETY: the array holds this many bytes, and the GIL is held while they are read.
             let data = unsafe { std::slice::from_raw_parts(pointer, bytes) };
-            return Ok(PyBuffer::new(Buffer::from_bytes(tensor, data)));
+            return Ok(PyBuffer::new(Buffer::copied(tensor, data).map_err(raise)?));
         }
         let owner: Box<Py<PyAny>> = Box::new(array.clone().unbind());
         // SAFETY: NumPy keeps the memory while the array lives; the caller must not write to it.

@@ -97,7 +97,7 @@ impl File {
     pub fn tensor(&self, name: &str) -> Result<Buffer> {
         let (bytes, tensor) = self.bytes_of(name)?;
         if bytes.is_empty() || bytes.as_ptr().align_offset(tensor.dtype.size()) != 0 {
-            return Ok(Buffer::from_bytes(tensor, bytes));
+            return Ok(Buffer::copied(tensor, bytes)?);
         }
         // SAFETY: aligned, as long as the type needs, and kept by the owner.
         Ok(unsafe { Buffer::borrow(tensor, bytes.as_ptr(), Box::new(self.bytes.clone())) })

@@ -5,7 +5,7 @@ mod steps;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hornbeam_kernels::pool::ThreadPool;
-use hornbeam_kernels::scratch::Scratch;
+use hornbeam_kernels::scratch::{OutOfMemory, Scratch};
 
 use crate::autotune;
 use crate::buffer::{AlignedBytes, Buffer};
@@ -144,12 +144,14 @@ impl Executable {
         &self.program
     }
 
-    fn execute(&self, workspace: &mut Workspace, weights: &WeightCache) {
+    fn execute(&self, workspace: &mut Workspace, weights: &WeightCache) -> Result<()> {
         let profile = self.profile.as_ref();
         let mut context = Context { pool: ThreadPool::global(), scratch: &mut workspace.scratch, profile, weights };
         // SAFETY: the table is this program's and used by this run alone; the caller set inputs and outputs to
         // buffers of the right types, where outputs are new or uniquely held inputs that may be overwritten.
-        unsafe { execute::run(&self.program, &mut workspace.table, &mut context) };
+        OutOfMemory::catch(|| unsafe { execute::run(&self.program, &mut workspace.table, &mut context) }).map_err(
+            |error| Error::Memory(format!("out of memory: a kernel needs {} bytes of scratch space", error.bytes)),
+        )
     }
 
     fn check_type(&self, name: &str, index: usize, received: &TensorType, expected: &TensorType) -> Result<()> {
@@ -218,7 +220,7 @@ impl Executable {
         for (index, input) in inputs.into_iter().flatten().enumerate() {
             workspace.table.set_input(&self.program, index, input.as_ptr());
         }
-        self.execute(&mut workspace, weights);
+        self.execute(&mut workspace, weights)?;
         self.recycle(workspace);
         Ok(self.collect_outputs(inputs, computed))
     }

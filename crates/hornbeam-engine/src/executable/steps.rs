@@ -14,7 +14,8 @@ use crate::weight_cache::WeightCache;
 /// Bytes of a batch that one task gathers.
 const GATHER_TASK_BYTES: usize = 1 << 16;
 
-/// The state after some steps, and the outcome of the call. After an error the state is that of the last complete step.
+/// The state after some steps, and the outcome of the call. After an error the state is that of the last complete step,
+/// unless memory ran out within a kernel: a part of the state may be that of the next step, as the error says.
 pub struct Steps {
     pub state: Vec<Buffer>,
     pub logs: Result<Vec<Buffer>>,
@@ -90,7 +91,10 @@ impl<'a> Stepper<'a> {
                 return Steps { state, logs: Err(Error::Interrupted) };
             }
             self.gather(step, &mut buffers.batches);
-            self.step(step, &mut workspace, &mut state, &mut buffers);
+            if let Err(error) = self.step(step, &mut workspace, &mut state, &mut buffers) {
+                let text = format!("{error}; the step did not end, so the state may be in part that of the next step");
+                return Steps { state, logs: Err(Error::Memory(text)) };
+            }
         }
         self.executable.recycle(workspace);
         Steps { state, logs: Ok(buffers.logs) }
@@ -103,7 +107,7 @@ impl<'a> Stepper<'a> {
         for (n, buffer) in state.iter_mut().enumerate() {
             let unchanged = program.sources[n] == OutputSource::Input(n as u32);
             if !unchanged && buffer.unique_ptr().is_none() {
-                *buffer = Buffer::from_bytes(buffer.tensor.clone(), buffer.bytes());
+                *buffer = Buffer::copied(buffer.tensor.clone(), buffer.bytes())?;
             }
             let in_place = unchanged || program.overwrites(n);
             spare_state.push(if in_place { None } else { Some(Buffer::new(buffer.tensor.clone())?) });
@@ -136,7 +140,13 @@ impl<'a> Stepper<'a> {
         }
     }
 
-    fn step(&self, step: usize, workspace: &mut Workspace, state: &mut [Buffer], buffers: &mut StepBuffers) {
+    fn step(
+        &self,
+        step: usize,
+        workspace: &mut Workspace,
+        state: &mut [Buffer],
+        buffers: &mut StepBuffers,
+    ) -> Result<()> {
         let program = &self.executable.program;
         let StepBuffers { spare_state, batches, logs } = buffers;
         let table = &mut workspace.table;
@@ -158,13 +168,14 @@ impl<'a> Stepper<'a> {
         for (output, &pointer) in targets.iter().enumerate() {
             table.set_output(program, output, pointer);
         }
-        self.executable.execute(workspace, &WeightCache::default());
+        self.executable.execute(workspace, &WeightCache::default())?;
         self.copy_uncomputed(&targets, state, batches);
         for (current, spare) in state.iter_mut().zip(spare_state) {
             if let Some(spare) = spare {
                 std::mem::swap(current, spare);
             }
         }
+        Ok(())
     }
 
     /// Copy the outputs that are inputs, constants or other outputs to the memory of the step's outputs.

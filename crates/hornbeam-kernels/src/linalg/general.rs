@@ -3,6 +3,7 @@
 
 use super::{for_each_matrix, Scalar};
 use crate::pool::ThreadPool;
+use crate::scratch::{with_local, Plain};
 
 /// Maximum number of QR steps for one eigenvalue: two or three are usual.
 const STEPS: usize = 60;
@@ -12,6 +13,9 @@ struct Complex {
     re: f64,
     im: f64,
 }
+
+// SAFETY: two numbers without padding.
+unsafe impl Plain for Complex {}
 
 const ZERO: Complex = Complex { re: 0.0, im: 0.0 };
 const ONE: Complex = Complex { re: 1.0, im: 0.0 };
@@ -77,24 +81,29 @@ impl Complex {
 pub fn eig<T: Scalar>(pool: &ThreadPool, n: usize, x: [&[T]; 2], w: [&mut [T]; 2], v: [&mut [T]; 2]) {
     let ([w_re, w_im], [v_re, v_im]) = (w, v);
     for_each_matrix(pool, [w_re, w_im, v_re, v_im], [n, n, n * n, n * n], &|i, [w_re, w_im, v_re, v_im]| {
-        let part = |k: usize| x[k][i * n * n..][..n * n].iter().map(|x| x.to_f64());
-        let mut a: Vec<Complex> = part(0).zip(part(1)).map(|(re, im)| Complex { re, im }).collect();
-        let mut z: Vec<Complex> = (0..n * n).map(|at| if at % (n + 1) == 0 { ONE } else { ZERO }).collect();
-        if !schur(&mut a, &mut z, n) {
-            for out in [w_re, w_im, v_re, v_im] {
-                out.fill(T::NAN);
+        with_local(|scratch| {
+            let (a, z) = scratch.take2::<Complex, Complex>(n * n, n * n);
+            let part = |k: usize| x[k][i * n * n..][..n * n].iter().map(|x| x.to_f64());
+            for (at, (re, im)) in part(0).zip(part(1)).enumerate() {
+                a[at] = Complex { re, im };
+                z[at] = if at % (n + 1) == 0 { ONE } else { ZERO };
             }
-            return;
-        }
-        for k in 0..n {
-            let vector = eigenvector(&a, &z, n, k);
-            w_re[k] = T::from_f64(a[k * n + k].re);
-            w_im[k] = T::from_f64(a[k * n + k].im);
-            for (row, value) in vector.into_iter().enumerate() {
-                v_re[row * n + k] = T::from_f64(value.re);
-                v_im[row * n + k] = T::from_f64(value.im);
+            if !schur(a, z, n) {
+                for out in [w_re, w_im, v_re, v_im] {
+                    out.fill(T::NAN);
+                }
+                return;
             }
-        }
+            for k in 0..n {
+                let vector = eigenvector(a, z, n, k);
+                w_re[k] = T::from_f64(a[k * n + k].re);
+                w_im[k] = T::from_f64(a[k * n + k].im);
+                for (row, value) in vector.into_iter().enumerate() {
+                    v_re[row * n + k] = T::from_f64(value.re);
+                    v_im[row * n + k] = T::from_f64(value.im);
+                }
+            }
+        });
     });
 }
 

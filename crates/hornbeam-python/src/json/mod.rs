@@ -107,6 +107,7 @@ impl<'py> Reader<'py, '_> {
 
     fn object(&mut self) -> PyResult<Bound<'py, PyAny>> {
         let object = PyDict::new(self.py);
+        let mut count = 0;
         self.at += 1;
         if self.peek() == Some(b'}') {
             self.at += 1;
@@ -116,9 +117,14 @@ impl<'py> Reader<'py, '_> {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a name in quotes"));
             }
-            let name = self.string()?;
+            let (start, name) = (self.at, self.string()?);
             self.expect(b':', "a colon")?;
-            object.set_item(name, self.value()?)?;
+            object.set_item(&name, self.value()?)?;
+            count += 1;
+            if object.len() != count {
+                // Readers differ in which of the two they take.
+                return Err(PyValueError::new_err(format!("the name {name:?} at byte {start} comes twice")));
+            }
             if self.is_last(b'}', "a comma or }")? {
                 return Ok(object.into_any());
             }
