@@ -76,6 +76,30 @@ def test_equal_seeds_give_equal_searches(sampler: str) -> None:
         assert trials(1) != trials(2)
 
 
+@pytest.mark.parametrize("with_data", [True, False])
+def test_defaults_that_win_are_not_compared_with_themselves(with_data: bool) -> None:
+    trainings = 0
+
+    def asked(hp: HyperParameters) -> float:
+        nonlocal trainings
+        trainings += 1
+        return float(hp.Choice("x", [0.25, 0.5]))
+
+    def model(hp: HyperParameters) -> hb.Model:
+        asked(hp)
+        return build(HyperParameters())
+
+    if with_data:
+        result = tune(model, X, Y, trials=1, epochs=1, seeds=2, verbose=False)
+    else:
+        result = tune(lambda hp: -asked(hp), objective=OBJECTIVE, trials=4, seeds=2, verbose=False)
+    assert result.best == {"x": 0.25}
+    assert trainings == (1 if with_data else 4) + 2
+    assert "No trial was better than the default settings" in result.headline()
+    assert result.confirmation is not None
+    assert result.confirmation.difference == 0
+
+
 def test_a_grid_is_visited_once() -> None:
     def model(hp: HyperParameters) -> hb.Model:
         hp.Choice("a", [1, 2])

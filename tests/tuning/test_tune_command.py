@@ -86,7 +86,7 @@ def test_a_script_is_tuned(script: Path, tmp_path: Path, capfd: pytest.CaptureFi
     ("arguments", "status", "message"),
     [
         (["--objective", "val_f1_score"], 1, "'val_f1_score' is not among the logs of fit"),
-        (["--args=--fail"], 1, "with --fail raised SystemExit: no such data"),
+        (["--args=--fail"], 1, "train.py, line 12 with --fail: SystemExit: no such data"),
         (["--seeds", "1"], 2, "one run tells nothing of the variance"),
         (["--param", "units=1,2"], 2, "two --param have one name"),
     ],
@@ -102,4 +102,17 @@ def test_an_option_without_a_default_is_said(script: Path, capfd: pytest.Capture
     script.write_text(SCRIPT.replace(", default=1e-4", ""))
     assert main(["tune", str(script), "--param", "lr=0.1,0.2", "--trials", "2"]) == 1
     error = " ".join(capfd.readouterr().err.split())
-    assert "with its own settings (the first trial: each option needs a default) raised" in error
+    assert "train.py, line 16: TypeError: " in error
+    assert "It ran without --lr, with its own settings: each option needs a default" in error
+
+
+def test_settings_that_are_the_best_already_are_confirmed_alone(
+    script: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script.write_text(SCRIPT.replace("default=1e-4", "default=0.05"))
+    command = ["tune", str(script), "--param", "lr=1e-9,1e-8", "--trials", "3", "--seeds", "2"]
+    assert main(command) == 0
+    out = " ".join(capfd.readouterr().out.split())
+    assert "confirming the winner, which has the defaults, with 2 seeds: 2 trainings" in out
+    assert "No trial was better than the default settings: loss 0." in out
+    assert "interval" not in out

@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from hornbeam.tuning.confirmation import PairedRuns
@@ -105,7 +107,7 @@ class ScriptTrainer:
         return self._run(running.hp.values, running.seed, report)
 
     def train_again(
-        self, winner: Mapping[str, Value], seeds: Iterable[int], level: float
+        self, settings: Sequence[Mapping[str, Value]], seeds: Iterable[int], level: float
     ) -> tuple[None, list[PairedRuns]]:
         """Run the script with each seed, with the settings of the winner and with its own."""
         chosen = list(seeds)
@@ -116,15 +118,18 @@ class ScriptTrainer:
             assert value is not None
             return value
 
-        work = [(seed, values) for seed in chosen for values in (winner, {})]
+        work = [(seed, values) for seed in chosen for values in settings]
         with ThreadPoolExecutor(self._jobs) as executor:
             measured = list(executor.map(measure, work))
-        return None, [PairedRuns(a, b, None) for a, b in zip(measured[::2], measured[1::2], strict=True)]
+        winners, others = measured[:: len(settings)], measured[len(settings) - 1 :: len(settings)]
+        return None, [PairedRuns(a, b, None) for a, b in zip(winners, others, strict=True)]
 
     def _run(self, values: Mapping[str, Value], seed: int, report: Callable[[float], None]) -> float | None:
         arguments = [*self._arguments, *(f"--{name}={value}" for name, value in values.items())]
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_run_script, args=(theirs, self._script, arguments, seed))
+        lacking = [] if values else [f"--{parameter.name}" for parameter in self._parameters]
+        work = (theirs, self._script, arguments, seed, lacking)
+        process = self._context.Process(target=_run_script, args=work)
         process.start()
         theirs.close()
         try:
@@ -155,7 +160,9 @@ class ScriptTrainer:
             connection.send("go on")
 
 
-def _run_script(connection: Connection, script: str, arguments: list[str], seed: int) -> None:
+def _run_script(
+    connection: Connection, script: str, arguments: list[str], seed: int, lacking: list[str]
+) -> None:
     """Run a script in this process, and tell of its epochs."""
     from hornbeam.training.callbacks.added import added_callbacks
     from hornbeam.utils import set_random_seed
@@ -172,8 +179,15 @@ def _run_script(connection: Connection, script: str, arguments: list[str], seed:
     except (BrokenPipeError, ConnectionResetError, EOFError):
         pass  # the trial was pruned, or the search ended
     except BaseException as error:
-        settings = " ".join(arguments) or "its own settings (the first trial: each option needs a default)"
-        message = f"{script} with {settings} raised {type(error).__name__}: {error}"
+        settings = f" with {' '.join(arguments)}" if arguments else ""
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(Path(script))]
+        at = f", line {lines[-1]}" if lines else ""
+        message = f"{script}{at}{settings}: {type(error).__name__}: {error}"
+        if lacking:
+            message += (
+                f". It ran without {', '.join(lacking)}, with its own settings: each option needs a default"
+            )
         ended = isinstance(error, SystemExit) and error.code in (None, 0)
         connection.send(("end", None) if ended else ("error", message))
         sys.exit(1)

@@ -39,6 +39,7 @@ class Confirmation(PlainValues):
         chosen_by: Objective for which the winner was chosen.
         trials: Number of trials that it was chosen among.
         level: Confidence level.
+        is_default: True if the winner has the default settings, so that there is nothing to compare.
     """
 
     metric: str
@@ -48,6 +49,7 @@ class Confirmation(PlainValues):
     chosen_by: float
     trials: int
     level: float
+    is_default: bool = False
     _properties = ("difference", "interval", "optimism", "verdict")
 
     @property
@@ -101,12 +103,14 @@ class Confirmation(PlainValues):
 
     def verdict_sentence(self) -> str:
         """Return the verdict with its numbers."""
+        where = "" if self.samples is None else f" on {self.samples:,} samples that chose nothing"
+        runs = f"{len(self.runs)} seeds{where}"
+        if self.is_default:
+            return f"No trial was better than the default settings: {self.metric} {self.mean:.4f} by {runs}"
         numbers = (
             f"{self.metric} {self.mean:.4f} and {self.baseline_mean:.4f}, difference {self.difference:+.4f}, "
             f"{self.level:.0%} interval {self.interval}"
         )
-        where = "" if self.samples is None else f" on {self.samples:,} samples that chose nothing"
-        runs = f"{len(self.runs)} seeds{where}"
         if self.verdict == CANNOT_TELL:
             return f"{runs} cannot tell whether it is better than the default settings: {numbers}"
         return f"It is {self.verdict} than the default settings by {runs}: {numbers}"
@@ -120,7 +124,7 @@ class Confirmation(PlainValues):
             f"the winner's {self.chosen_by:.4f}, {where} that chose it among {self.trials} trials, is "
             f"{abs(self.optimism):.4f} {'above' if is_above else 'below'} its mean {self.mean:.4f}: {meaning}"
         ]
-        if self.samples is None:
+        if self.samples is None and not self.is_default:
             lines.append("the interval is over seeds alone: the samples are those that chose the winner")
         if len({run.winner for run in self.runs}) == 1:
             lines.append("all seeds gave the same result: does the program set a seed of its own?")

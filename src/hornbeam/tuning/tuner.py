@@ -148,9 +148,15 @@ class Trainer(Protocol):
         """Train for a trial; return its objective, None if it was pruned."""
 
     def train_again(
-        self, winner: Mapping[str, Value], seeds: Iterable[int], level: float
+        self, settings: Sequence[Mapping[str, Value]], seeds: Iterable[int], level: float
     ) -> tuple[Model | None, list[PairedRuns]]:
-        """Train with each seed. Return the winner of the first seed, if there is a model, and the scores."""
+        """Train with each seed. Return the winner of the first seed, if there is a model, and the scores.
+
+        Args:
+            settings: Those of the winner, and the defaults unless the winner has them.
+            seeds: The seeds.
+            level: Confidence level of intervals.
+        """
 
 
 def result_of(search: Search, trainer: Trainer, seeds: int, level: float, verbose: bool) -> TuningResult:
@@ -163,12 +169,18 @@ def result_of(search: Search, trainer: Trainer, seeds: int, level: float, verbos
     winner = best_of(trials, search.sign)
     model, confirmation = None, None
     if seeds:
+        defaults = [trial.values for trial in trials if trial.number == 1 and search.grid is None]
+        is_default = winner.values in defaults
+        settings = [winner.values] if is_default else [winner.values, {}]
         if verbose:
-            print_once(f"confirming the winner and the defaults with {seeds} seeds: {2 * seeds} trainings")
+            names = "the winner, which has the defaults," if is_default else "the winner and the defaults"
+            print_once(f"confirming {names} with {seeds} seeds: {len(settings) * seeds} trainings")
         again = range(_CONFIRMATION_SEED, _CONFIRMATION_SEED + seeds)
-        model, pairs = trainer.train_again(winner.values, again, level)
+        model, pairs = trainer.train_again(settings, again, level)
         metric, value = search.objective.removeprefix("val_"), winner.value or 0.0
-        confirmation = Confirmation(metric, search.sign, pairs, trainer.confirming, value, len(trials), level)
+        confirmation = Confirmation(
+            metric, search.sign, pairs, trainer.confirming, value, len(trials), level, is_default
+        )
     return TuningResult(search.objective, search.sign, trials, confirmation, search.importances(), model)
 
 
@@ -275,16 +287,16 @@ class _FunctionTrainer:
         return None if reporter.pruned else value
 
     def train_again(
-        self, winner: Mapping[str, Value], seeds: Iterable[int], level: float
+        self, settings: Sequence[Mapping[str, Value]], seeds: Iterable[int], level: float
     ) -> tuple[None, list[PairedRuns]]:
         """Train the winner and the defaults with each seed."""
         pairs = []
         for seed in seeds:
             values = []
-            for hp in (HyperParameters(winner), HyperParameters()):
+            for chosen in settings:
                 set_random_seed(seed)
-                values.append(float(self._function(hp)))
-            pairs.append(PairedRuns(values[0], values[1], None))
+                values.append(float(self._function(HyperParameters(chosen))))
+            pairs.append(PairedRuns(values[0], values[-1], None))
         return None, pairs
 
 
@@ -323,17 +335,19 @@ class _ModelTrainer:
         return reporter.values[_kept_epoch(callbacks)]
 
     def train_again(
-        self, winner: Mapping[str, Value], seeds: Iterable[int], level: float
+        self, settings: Sequence[Mapping[str, Value]], seeds: Iterable[int], level: float
     ) -> tuple[Model, list[PairedRuns]]:
         """Train the winner and the defaults with each seed, and compare them on the samples that confirm."""
         assert self._parts.confirm is not None
         metric, batch_size = self._objective.removeprefix("val_"), self._options["batch_size"]
         models, pairs = [], []
         for seed in seeds:
-            first, second = (self._fitted(HyperParameters(values), seed)[0] for values in (winner, {}))
+            trained = [self._fitted(HyperParameters(values), seed)[0] for values in settings]
             x, y = self._parts.confirm
-            compared = compare(first, second, x, y, batch_size=batch_size, main=metric, level=level)[metric]
-            models.append(first)
+            compared = compare(
+                trained[0], trained[-1], x, y, batch_size=batch_size, main=metric, level=level
+            )[metric]
+            models.append(trained[0])
             pairs.append(PairedRuns(compared.a, compared.b, standard_error(compared.interval)))
         return models[0], pairs
 
