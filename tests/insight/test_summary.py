@@ -192,9 +192,19 @@ def test_options() -> None:
         model.summary(positions=[1])
 
 
-def test_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     tutorial().summary()
     assert capsys.readouterr().out == TUTORIAL + "\n"
+
+
+@pytest.mark.parametrize(("columns", "width"), [("60", 59), ("0", 62), ("wide", 62), (None, 62)])
+def test_a_file_is_as_wide_as_columns_says(
+    columns: str | None, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns) if columns else monkeypatch.delenv("COLUMNS", raising=False)
+    nested().summary()
+    assert max(map(len, capsys.readouterr().out.splitlines())) == width
 
 
 def test_partly_trained_models() -> None:

@@ -257,7 +257,7 @@ class Model(SavingMethods, TrainingMethods):
         whole table.
 
         Args:
-            line_length: Width of the table in characters, by default that of the terminal.
+            line_length: Width of the table in characters, by default that of the terminal or of COLUMNS.
             positions: None: columns are as wide as their contents.
             print_fn: Function that receives the text, instead of `print`.
             expand_nested: Also list the layers of inner models.

@@ -8,6 +8,7 @@ graph that runs.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ def summarize(
     layer_range: Sequence[str] | None = None,
     hint: bool = True,
 ) -> None:
-    """Print a table of the model's layers, as wide as the terminal; without one, nothing is dropped.
+    """Print a table of the model's layers, as wide as the terminal or COLUMNS; without, nothing is dropped.
 
     Its columns are the output shape (without the batch), parameters, FLOPs of one sample's forward pass in
     all calls of the layer (a multiply-add is two), receptive field in input positions along each spatial
@@ -76,7 +77,8 @@ def summarize(
     if print_fn is not None:
         print_fn(_render(model, rows, trace, line_length, show_trainable))
         return
-    width = terminal_columns() if line_length is None else line_length
+    asked = os.environ.get("COLUMNS", "")
+    width = line_length or terminal_columns() or (int(asked) or None if asked.isdecimal() else None)
     print_once(_render(model, rows, trace, width, show_trainable, uses_color(), hint))
     if hint:
         _suggest_explain(width)
