@@ -65,8 +65,8 @@ def changed_text(text: bytes, draw: np.random.Generator) -> bytes:
         return bytes(data)
     document = json.loads(text)
     for _ in range(draw.integers(1, 3)):
-        found = list(places(document))
-        container, key = found[draw.integers(len(found))]
+        keys = list(places(document))
+        container, key = keys[draw.integers(len(keys))]
         container[key] = json.loads(json.dumps(VALUES[draw.integers(len(VALUES))]))
     return json.dumps(document).encode()
 

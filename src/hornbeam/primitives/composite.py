@@ -88,7 +88,11 @@ def default_vjp(name: str) -> Callable[..., Cotangents]:
     return vjp
 
 
-@lru_cache(maxsize=1024)
+# A model has fewer types than this. Those of others are of no use to it: its batch size is its own.
+_CACHED_BODIES = 256
+
+
+@lru_cache(maxsize=_CACHED_BODIES)
 def _derivative_graph(body: Graph, known: tuple[int, ...], wanted: tuple[int, ...], barrier: bool) -> Graph:
     def derivative(*args: Node) -> list[Node]:
         if barrier:
@@ -116,7 +120,7 @@ def composite(
     `vjp` replaces the derivative of the body where a better one is known.
     """
 
-    @lru_cache(maxsize=1024)
+    @lru_cache(maxsize=_CACHED_BODIES)
     def traced(types: tuple[TensorType, ...], params: tuple[tuple[str, Any], ...]) -> Graph:
         def outputs(*nodes: Node) -> Sequence[Node]:
             result = body(*nodes, **dict(params))
