@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,33 @@ def test_own_metrics_hold_others() -> None:
     assert [v.path for v in metric.variables] == ["spread/most", "low/total", "low/count"]
     metric.reset_state()
     assert float(metric.result()["low"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("curve", "label", "message"),
+    [("ROC", 0.0, "auc: the targets are of one class"), ("ROC", 1.0, "no ROC curve is defined"),
+     ("PR", 0.0, "no PR curve is defined"), ("PR", 1.0, None)],
+)  # fmt: skip
+def test_auc_of_one_class_is_said_once(curve: str, label: float, message: str | None) -> None:
+    x = np.linspace(0, 1, 8, dtype="float32").reshape(8, 1)
+    model = compiled_model(
+        (1,),
+        [layers.Dense(1, "sigmoid")],
+        loss="binary_crossentropy",
+        metrics=[metrics.AUC(curve=curve, name="auc")],
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            logs = model.evaluate(x, np.full((8, 1), label), verbose=0, return_dict=True)
+    said = [str(warning.message) for warning in caught if "of one class" in str(warning.message)]
+    assert len(said) == (message is not None)
+    assert message is None or message in said[0]
+    assert logs["auc"] == (0.0 if message else 1.0)
+
+
+def test_auc_names_the_labels_of_one_class() -> None:
+    metric = metrics.AUC(multi_label=True, name="auc")
+    metric.update_state([[0, 0, 1], [1, 0, 1]], [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
+    with pytest.warns(LikelyMistakeWarning, match=r"the targets of labels \[1, 2\] are of one class"):
+        metric.warn_of_one_class()

@@ -12,7 +12,7 @@ from hornbeam.config import floatx
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
-from hornbeam.ir.types import ShapeError
+from hornbeam.ir.types import ShapeError, is_float
 from hornbeam.losses.shapes import label_pair, one_hot_pair, pair
 from hornbeam.metrics.metric import MODULE
 from hornbeam.metrics.reduction import MeanMetricWrapper
@@ -28,6 +28,9 @@ def accuracy(y_true: TensorLike, y_pred: TensorLike) -> Tensor:
     Returns:
         Tensor, one value per sample: 1 if correct, 0 if not.
     """
+    y_pred = ops.convert_to_tensor(y_pred)
+    if not is_float(y_pred.dtype):
+        y_pred = ops.cast(y_pred, "float64")  # float32 has no odd integers beyond 2**24
     return ops.cast(ops.equal(*pair(y_true, y_pred, "accuracy")), floatx())
 
 

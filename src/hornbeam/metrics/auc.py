@@ -10,11 +10,13 @@ import numpy as np
 from hornbeam import ops
 from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_choice
+from hornbeam._internal.warn import warn_user
 from hornbeam.config import epsilon
 from hornbeam.core.registry import exported
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.core.variable import Variable
+from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.limits import count_elements
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.confusion import KINDS, ConfusionMetric, checked_thresholds
@@ -23,7 +25,7 @@ from hornbeam.metrics.metric import MODULE
 
 @exported(MODULE)
 class AUC(ConfusionMetric):
-    """Area under a curve of two rates, as a sum over thresholds.
+    """Area under a curve of two rates, as a sum over thresholds; 0 for targets of one class.
 
     Args:
         num_thresholds: Integer, number of evenly spaced thresholds; more of them are more accurate.
@@ -39,7 +41,9 @@ class AUC(ConfusionMetric):
             areas.
         num_labels: Integer, number of labels if `multi_label`; None to infer it.
         label_weights: Sequence of numbers, the weights of the labels in the average, or None.
-        from_logits: Whether predictions are arguments of a sigmoid instead of probabilities.
+        from_logits: Whether predictions are arguments of a sigmoid instead of probabilities. Logits that
+            differ beyond the outer thresholds, about 5 with 200 of them, count as equal, and in float32
+            those above 17 are equal.
 
     Example:
         >>> m = AUC(); m.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]); round(float(m.result()), 4)
@@ -80,6 +84,7 @@ class AUC(ConfusionMetric):
         if num_labels and not multi_label:
             raise ValueError("num_labels needs multi_label=True")
         self._given = thresholds
+        self._warned = False
         self.num_thresholds = len(self._thresholds)
         self.multi_label = multi_label
         self.num_labels = num_labels
@@ -158,6 +163,22 @@ class AUC(ConfusionMetric):
             return ops.mean(areas)
         weights = ops.convert_to_tensor(self.label_weights, dtype=self.dtype)
         return ops.divide_no_nan(ops.sum(areas * weights), ops.sum(weights))
+
+    def warn_of_one_class(self) -> None:
+        """Say once that an area is 0 because the targets so far lack a class that its curve needs."""
+        if self._warned or not self._counters:
+            return
+        tp, fp, tn, fn = (np.asarray(self._counters[kind].value)[0] for kind in KINDS)
+        lacking = (tp + fn == 0) | ((fp + tn == 0) & (self.curve != "PR"))
+        lacking &= tp + fp + tn + fn > 0
+        if lacking.any():
+            self._warned = True
+            which = f"of labels {np.flatnonzero(lacking).tolist()} " if self.multi_label else ""
+            warn_user(
+                f"{self.name}: the targets {which}are of one class, and no {self.curve} curve is defined: "
+                "its area counts as 0. Evaluate samples of both classes",
+                LikelyMistakeWarning,
+            )
 
     def get_config(self) -> dict[str, Any]:
         config = {

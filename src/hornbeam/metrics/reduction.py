@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam import ops
+from hornbeam._internal.origin import is_own
 from hornbeam._internal.typing import DTypeLike
 from hornbeam._internal.validation import check_callable
 from hornbeam.core import registry
@@ -15,6 +16,7 @@ from hornbeam.core.typing import Self, TensorLike
 from hornbeam.ir.sizes import same_shape
 from hornbeam.losses.shapes import as_weights
 from hornbeam.metrics.metric import MODULE, Metric
+from hornbeam.ops._common import HALF
 
 
 def per_sample(
@@ -161,7 +163,8 @@ class MeanMetricWrapper(Mean):
         Raises:
             ValueError: If the function of the metric returns None.
         """
-        result = self._fn(y_true, y_pred, **self._fn_kwargs)
+        predictions = _precise(y_pred, self.dtype) if is_own(self._fn) else y_pred
+        result = self._fn(y_true, predictions, **self._fn_kwargs)
         if result is None:
             raise ValueError(f"the metric {self.name!r} returned None: is a `return` missing?")
         values = ops.convert_to_tensor(result)
@@ -178,6 +181,12 @@ class MeanMetricWrapper(Mean):
         if isinstance(arguments.get("fn"), str):
             arguments["fn"] = function_named(arguments["fn"])
         return cls(**arguments)
+
+
+def _precise(y_pred: TensorLike, dtype: str) -> Tensor:
+    """Convert predictions of half precision, whose errors it does not hold, to the dtype of the metric."""
+    y_pred = ops.convert_to_tensor(y_pred)
+    return ops.cast(y_pred, dtype) if y_pred.dtype in HALF else y_pred
 
 
 def function_named(name: str) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from hornbeam.data import Dataset
 from hornbeam.distribution.processes import print_once
 from hornbeam.engines import current_engine
 from hornbeam.layers.tracking import Tracked
+from hornbeam.metrics import AUC
 from hornbeam.training import check_arguments
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.batches import check_local_data
@@ -344,6 +345,9 @@ class Trainer(TrainingState):
         if loop.done == 0:
             raise ValueError("the data hold no batch to evaluate: a generator can be read only once")
         data.rewind()
+        for metric in self.metrics.metrics if self.metrics is not None else ():
+            if isinstance(metric, AUC):
+                metric.warn_of_one_class()
         callbacks.on_test_end(logs)
         return logs
 
