@@ -431,6 +431,19 @@ def test_predict_says_how_to_call_a_model_with_inputs_without_samples(tmp_path: 
     np.testing.assert_array_equal(loaded.run(["y"], {"x": x, "factor": 2})[0], 2 * x)
 
 
+def test_a_file_is_inspected_without_building_it(tmp_path: Path) -> None:
+    nodes = [node("Gemm", ["x", "w"], ["h"]), node("Evil", ["h"], ["y"])]
+    path = saved(tmp_path, model(graph(nodes, [tensor("w", floats(3, 2))])))
+    inspection = hb.saving.inspect_model(path)
+    assert inspection.kind == "ONNX model"
+    assert inspection.parameters == 6
+    assert inspection.refused == ["the operator Evil is not supported: nodes 'n'"]
+    text = str(inspection)
+    assert "the input x  float32 (None, 3)" in text
+    assert "2 nodes: 1 Gemm, 1 Evil" in text
+    assert hb.saving.verify_model(path) == inspection.refused
+
+
 def test_an_attribute_that_is_not_known_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="attributes that are not supported: sharpness"):
         load_onnx(saved(tmp_path, model(graph([node("Relu", ["x"], ["y"], sharpness=2)]))))

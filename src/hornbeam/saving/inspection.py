@@ -7,6 +7,7 @@ import mmap
 import os
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 from hornbeam._internal.terminal import columns, folded
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
+from hornbeam.onnx.operators.vocabulary import OPERATORS
+from hornbeam.onnx.reading.load import inspect_onnx
 from hornbeam.runtime import FrozenModel
 from hornbeam.saving.arrays import ENDINGS, PYTORCH, arrays_in, stored_checksum
 from hornbeam.saving.building import parse_config
@@ -146,8 +149,8 @@ def inspect_model(
     Nothing is built and no code is run; sizes are checked as in `load_model`.
 
     Args:
-        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors`, `.npz` or `.hornbeam` file, a PyTorch file
-            (`.pth`, `.pt`, `.bin`), or a model's folder.
+        path: A `.keras`, `.weights.h5`, `.h5`, `.safetensors`, `.npz`, `.onnx` or `.hornbeam` file, a PyTorch
+            file (`.pth`, `.pt`, `.bin`), or a model's folder.
         custom_objects: Dict from names in the file to classes and functions, as for `load_model`.
 
     Returns:
@@ -176,6 +179,9 @@ def inspect_model(
     if name.endswith(".hornbeam"):
         _inspect_frozen(inspection)
         return inspection
+    if name.endswith(".onnx"):
+        _inspect_onnx(inspection)
+        return inspection
     with open(name, "rb") as file:
         if name.endswith((".h5", ".hdf5")):
             _inspect_hdf5(inspection, file, custom_objects)
@@ -185,7 +191,7 @@ def inspect_model(
         else:
             raise ValueError(
                 f"{name!r}: files of models end in .keras, .h5, .weights.h5, .safetensors, .npz, .pth, .pt, "
-                ".bin or .hornbeam"
+                ".bin, .onnx or .hornbeam"
             )
     return inspection
 
@@ -204,6 +210,21 @@ def _inspect_frozen(inspection: Inspection) -> None:
     labels = frozen.metadata.get("labels")
     if labels:
         inspection.notes.append(f"labels: {', '.join(labels)}")
+
+
+def _inspect_onnx(inspection: Inspection) -> None:
+    inspection.kind = "ONNX model"
+    nodes, ends, arrays = inspect_onnx(inspection.path)
+    inspection.notes = [*ends]
+    inspection.arrays = [ArrayInfo(n, a.shape, a.dtype.name) for n, a in arrays.items()]
+    counts = Counter(node["op"] for node in nodes)
+    inspection.notes.append(
+        f"{len(nodes)} nodes: " + ", ".join(f"{n} {op}" for op, n in counts.most_common())
+    )
+    for op in sorted(set(counts) - set(OPERATORS)):
+        names = [repr(node["name"]) for node in nodes if node["op"] == op]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        inspection.refused.append(f"the operator {op} is not supported: nodes {', '.join(names[:3])}{more}")
 
 
 def verify_model(path: str | os.PathLike[str]) -> list[str]:
@@ -243,7 +264,7 @@ def has_checksum(path: str | os.PathLike[str]) -> bool:
 
 
 def _unreadable(inspection: Inspection) -> Iterator[tuple[ArrayInfo, str]]:
-    if inspection.path.endswith((*ENDINGS, *PYTORCH, ".hornbeam")):
+    if inspection.path.endswith((*ENDINGS, *PYTORCH, ".hornbeam", ".onnx")):
         return  # inspecting reads them
     if inspection.path.endswith(".keras"):
         data = read_archive(inspection.path).weights

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
         "file",
-        help=".keras, .weights.h5, .h5, .safetensors, .npz, .pth, .pt, .bin, .hornbeam, or a model's folder",
+        help=".keras, .weights.h5, .h5, .safetensors, .npz, .pth, .pt, .bin, .onnx, .hornbeam, or a folder",
     )
 
 

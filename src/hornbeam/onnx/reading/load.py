@@ -64,6 +64,15 @@ def onnx_arrays(filepath: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         return OnnxSource(_bytes_of(path), path).arrays()
 
 
+def inspect_onnx(filepath: str) -> tuple[list[dict[str, Any]], list[str], dict[str, np.ndarray]]:
+    """The nodes of an ONNX file, its inputs and outputs as text, and its arrays; nothing is built.
+
+    Raises what `load_onnx` raises.
+    """
+    with _explained(filepath):
+        return OnnxSource(_bytes_of(filepath), filepath).inspected()
+
+
 def _bytes_of(path: str) -> bytes:
     if not os.path.isfile(path):
         kind = "is a folder, not an .onnx file" if os.path.isdir(path) else "does not exist"

@@ -87,6 +87,23 @@ class OnnxSource:
         """The arrays of the graph."""
         return self._part(self._graph, 1)[1]
 
+    def inspected(self) -> tuple[list[dict[str, Any]], list[str], dict[str, np.ndarray]]:
+        """The nodes, those of branches too, declarations of inputs and outputs as text, and the arrays."""
+        part, arrays = self._part(self._graph, 1)
+        nodes = [node for each, _ in graphs_in(part) for node in each["nodes"]]
+        ends = []
+        for role in ("input", "output"):
+            for value in self._graph[role]:
+                if value.get("name") in arrays:
+                    continue
+                try:
+                    declared = _declared(value, role)
+                    shape = "any shape" if declared["shape"] is None else tuple(declared["shape"])
+                    ends.append(f"the {role} {declared['name']}  {declared['dtype']} {shape}")
+                except ModelFileError as error:
+                    ends.append(f"the {role} {value.get('name', '')}: {error}")
+        return nodes, ends, arrays
+
     def _initializers(self, graph: Mapping[str, Any]) -> dict[str, np.ndarray]:
         if graph["sparse_initializer"]:
             raise ModelFileError("sparse arrays are not supported: save the model with dense ones")
