@@ -23,7 +23,8 @@ from hornbeam.core import registry
 from hornbeam.errors import ArgumentTypeError
 from hornbeam.errors import ModelFileError as ModelFileError
 from hornbeam.layers.preprocessing.host import STRAY_BYTES
-from hornbeam.onnx.reading.load import load_onnx, onnx_arrays
+from hornbeam.onnx.reading.files import onnx_arrays
+from hornbeam.onnx.reading.load import load_onnx
 from hornbeam.saving.building import build_model, check_built, check_names, has_weights, parse_config
 from hornbeam.saving.files import parse_json, replace_file
 from hornbeam.saving.folders import replace_folder

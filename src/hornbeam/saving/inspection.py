@@ -20,7 +20,7 @@ from hornbeam._internal.terminal import columns, folded
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
 from hornbeam.onnx.operators.vocabulary import OPERATORS
-from hornbeam.onnx.reading.load import inspect_onnx
+from hornbeam.onnx.reading.files import inspect_onnx
 from hornbeam.runtime import FrozenModel
 from hornbeam.saving.arrays import ENDINGS, PYTORCH, arrays_in, stored_checksum
 from hornbeam.saving.building import parse_config

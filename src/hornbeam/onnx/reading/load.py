@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hornbeam import tree
 from hornbeam._internal.limits import current_budget
 from hornbeam._internal.typing import Tree
 from hornbeam.core.registry import exported_class
-from hornbeam.errors import ModelFileError
 from hornbeam.ir.limits import work_limit
 from hornbeam.ir.types import is_float
 from hornbeam.layers.core import Identity
 from hornbeam.layers.input import Input
 from hornbeam.onnx.operators import OnnxGraph
+from hornbeam.onnx.reading.files import bytes_of, explained
 from hornbeam.onnx.reading.source import OnnxSource
 
 if TYPE_CHECKING:
     from hornbeam.models.functional import Functional
 
-# Limits of a file. Protocol Buffers are limited to 2 GiB; external data may be larger.
-MAX_FILE_BYTES = (2 << 30) - 1
 # Operations applied during shape inference, besides one for every byte.
 WORK = 300_000
 
@@ -52,49 +46,9 @@ def load_onnx(filepath: str | os.PathLike[str]) -> Functional:
         FileNotFoundError: If the file does not exist.
     """
     path = os.fspath(filepath)
-    data = _bytes_of(path)
-    with _explained(path):
+    data = bytes_of(path)
+    with explained(path):
         return _model(OnnxSource(data, path), current_budget().work_for(len(data), WORK))
-
-
-def onnx_arrays(filepath: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an ONNX file by their names; nothing is built. Raises what `load_onnx` raises."""
-    path = os.fspath(filepath)
-    with _explained(path):
-        return OnnxSource(_bytes_of(path), path).arrays()
-
-
-def inspect_onnx(filepath: str) -> tuple[list[dict[str, Any]], list[str], dict[str, np.ndarray]]:
-    """The nodes of an ONNX file, its inputs and outputs as text, and its arrays; nothing is built.
-
-    Raises what `load_onnx` raises.
-    """
-    with _explained(filepath):
-        return OnnxSource(_bytes_of(filepath), filepath).inspected()
-
-
-def _bytes_of(path: str) -> bytes:
-    if not os.path.isfile(path):
-        kind = "is a folder, not an .onnx file" if os.path.isdir(path) else "does not exist"
-        raise FileNotFoundError(f"{path!r} {kind}")
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > MAX_FILE_BYTES:
-            raise ModelFileError(f"{path!r} has {size} bytes; an ONNX file has at most {MAX_FILE_BYTES}")
-        return file.read(MAX_FILE_BYTES)
-
-
-@contextmanager
-def _explained(path: str) -> Iterator[None]:
-    """Turn errors into ModelFileErrors that name the file."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except ModelFileError as error:
-        raise ModelFileError(f"{path!r}: {error}") from None
-    except Exception as error:
-        raise ModelFileError(f"the model in {path!r} cannot be built: {error}") from error
 
 
 def _model(source: OnnxSource, work: int) -> Any:
