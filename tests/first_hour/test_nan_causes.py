@@ -141,6 +141,14 @@ def test_a_weight_that_was_never_finite() -> None:
     assert "the loss is" in warned(model)
 
 
+def test_weights_that_were_not_finite_before() -> None:
+    model = net()
+    model.layers[0].kernel.assign(np.full((4, 4), np.nan))
+    message = warned(model)
+    assert "the weights were not finite, or too large, before fit(). Load an earlier file" in message
+    assert "learning rate" not in message
+
+
 def test_line_by_line_nothing_is_run_again() -> None:
     model = net(Function(lambda x: ops.log(x - 100.0)))
     model.run_eagerly = True

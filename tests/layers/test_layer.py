@@ -432,6 +432,8 @@ def test_symbolic_input_and_output() -> None:
 def test_names_are_unique_and_checked() -> None:
     first, second = layers.Dense(1), layers.Dense(1)
     assert first.name != second.name
+    with pytest.raises(ValueError, match=r"name must be a string without '/' or surrogates, got '\\ud800'"):
+        layers.Dense(2, name="\ud800")
     with pytest.raises(ValueError, match="name must be a string without '/'"):
         layers.Dense(1, name="a/b")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from hornbeam import tree
@@ -14,6 +15,9 @@ from hornbeam.core.keras_names import Computed
 from hornbeam.core.registry import serialize
 from hornbeam.core.symbolic import KerasTensor, SymbolicCall, compute_output_spec, symbolic_call
 from hornbeam.core.typing import Self
+
+# A slash separates the names of a path; a surrogate is in no file.
+_REFUSED = re.compile("[/\ud800-\udfff]")
 
 
 class _RecordsConstructor:
@@ -28,9 +32,9 @@ class _RecordsConstructor:
 
 
 def checked_name(name: str | None) -> str | None:
-    """Return a name of a layer or operation, or None. Raises ValueError for one with a slash."""
-    if name is not None and (not isinstance(name, str) or "/" in name):
-        raise ValueError(f"name must be a string without '/', got {name!r}")
+    """Return a name of a layer or operation, or None. Raises ValueError for a slash or a surrogate."""
+    if name is not None and (not isinstance(name, str) or _REFUSED.search(name)):
+        raise ValueError(f"name must be a string without '/' or surrogates, got {name!r}")
     return name
 
 

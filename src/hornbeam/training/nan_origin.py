@@ -65,12 +65,17 @@ def explain_loss(model: Network, losses: np.ndarray, failed: Callable[[], Failed
         return origin
     bad = [v.path for v in model.weights if not _finite(v)]
     count = len(model.weights)
+    finite = "The data are finite where fit() could check them"
+    if bad and step is not None and len(losses) == 1:  # no update came before
+        return (
+            f"{finite}, and so is the step with newly drawn weights: the weights were not finite, or too "
+            "large, before fit(). Load an earlier file, or build the model anew"
+        )
     if 0 < len(bad) < count:
         return (
             f"{len(bad)} of {count} weights are not finite, the first is {bad[0]!r}. fit(debug_nans=True) "
             "finds the operation where it begins"
         )
-    finite = "The data are finite where fit() could check them"
     if step is None:
         return f"{finite}: {_smaller_updates(model)}. Without run_eagerly=True fit() finds the layer"
     return (
