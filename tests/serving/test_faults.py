@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hornbeam.errors import ModelFileError
 from hornbeam.serving.application import Application
 from hornbeam.serving.metrics import Metrics
 from hornbeam.serving.repository import Repository, Source
@@ -238,3 +240,25 @@ def test_the_description_holds_for_generated_requests(server: Server, tmp_path: 
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stdout[-5000:]
+
+
+@pytest.mark.parametrize("replacements", [2, 3])
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path, replacements: int) -> None:
+    path, reads = write_model(tmp_path / "m.hornbeam", "scaled"), 0
+
+    def load(file: Path) -> Any:
+        nonlocal reads
+        reads += 1
+        model = load_json(file)
+        if reads <= replacements:
+            os.utime(file, ns=(reads, reads))
+        return model
+
+    with ThreadPoolExecutor(1) as executor:
+        arguments = [Source.parse(str(path))], Metrics(), Settings().batch, executor, load
+        if replacements < 3:
+            assert Repository(*arguments).models["m"].versions
+        else:
+            with pytest.raises(ModelFileError, match="changed each of 3 times that it was read"):
+                Repository(*arguments)
+    assert reads == 3

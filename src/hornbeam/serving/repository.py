@@ -23,6 +23,8 @@ SUFFIXES = (".hornbeam", ".keras", ".h5", ".onnx")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Stamp = tuple[int, int, int]
+# Times that a file is read that was replaced meanwhile.
+_READS = 3
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,18 @@ class Repository:
         """Load and verify a version.
 
         Raises:
-            ModelFileError: If the file changes meanwhile, or its model does not compute.
+            ModelFileError: If the file changes all the time, or its model does not compute.
         """
-        stamp = _stamp(path)
-        model = self._load(path)
-        verify(model)
-        if _stamp(path) != stamp:
-            raise ModelFileError(f"{path} changed while it was read")
+        for _ in range(_READS):
+            stamp = _stamp(path)
+            model = self._load(path)
+            verify(model)
+            if _stamp(path) == stamp:
+                break
+        else:
+            raise ModelFileError(
+                f"{path} changed each of {_READS} times that it was read: is it being written?"
+            )
         batcher = Batcher(model, self._limits, self._executor, served.metrics.batch)
         served.metrics.load("loaded")
         logs.info("model loaded", model=served.source.name, version=number, file=str(path))
