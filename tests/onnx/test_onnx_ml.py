@@ -221,6 +221,17 @@ def test_probabilities_of_pairs_are_coupled(path: Path) -> None:
     np.testing.assert_allclose(p, [goal, goal], atol=2e-3)
 
 
+def test_strings_of_labels_are_compiled(path: Path) -> None:
+    """They are positions in a table until the model has run, so that predict takes them inside of it."""
+    nodes = [
+        onnx.node("LinearClassifier", ["x"], ["label", "p"], ML, classlabels_strings=["a", "b"],
+                  coefficients=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0], intercepts=[0.0, 0.0]),
+        onnx.node("LabelEncoder", ["label"], ["y"], ML, keys_strings=["b", "a"], values_int64s=[5, 6]),
+    ]  # fmt: skip
+    model = written(path, nodes, [("y", ["n"], INT)])
+    assert model.predict(X, verbose=0).tolist() == model(X).tolist() == [6, 5]
+
+
 def test_features_of_several_inputs(path: Path) -> None:
     nodes = [
         onnx.node("FeatureVectorizer", ["x", "z"], ["all"], ML, inputdimensions=[2, 2]),

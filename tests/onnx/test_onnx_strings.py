@@ -125,6 +125,11 @@ def test_a_model_of_text_predicts(path: Path) -> None:
     assert model.predict([["or", "or"]], verbose=0).tolist() == [[1, 1]]
 
 
+def test_missing_strings_are_refused(path: Path) -> None:
+    with pytest.raises(GraphError, match="got None: fill in missing values"):
+        result(path, "Identity", np.array(["a", None], object), axes=1)
+
+
 def test_constants_of_strings_have_as_many_as_their_shape(path: Path) -> None:
     arrays = [onnx.tensor("word", np.array(["or"], object), dims=[2])]
     with pytest.raises(ModelFileError, match="says that it has shape \\(2,\\)"):

@@ -38,7 +38,7 @@ from hornbeam.onnx.operators import sequences as sequences
 from hornbeam.onnx.operators import shaping as shaping
 from hornbeam.onnx.operators import strings as strings
 from hornbeam.onnx.operators import windows as windows
-from hornbeam.onnx.operators.execution import integers_of_trace, run_graph
+from hornbeam.onnx.operators.execution import TextRun, integers_of_trace, run_graph
 from hornbeam.onnx.operators.structure import check
 
 
@@ -66,6 +66,9 @@ class OnnxGraph(Layer):
         [[1.0, 0.0]]
     """
 
+    # Plain values: in a forest they are long lists, which need no search for variables.
+    _untracked = frozenset({"graph"})
+
     def __init__(self, graph: Mapping[str, Any], **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         # Dtypes are those of the file.
         kwargs["autocast"] = False
@@ -74,6 +77,7 @@ class OnnxGraph(Layer):
         self.graph = dict(graph)
         self.on_host = any(x["dtype"] == STRING for x in [*graph["inputs"], *graph["outputs"]])
         self.takes_strings = self.on_host
+        self._run_text = TextRun(self._run)
         self._weights_by_name: dict[str, Variable] = {
             entry["name"]: self._add_entry(entry) for entry in graph["weights"]
         }
@@ -105,9 +109,13 @@ class OnnxGraph(Layer):
         names = [entry["name"] for entry in self.graph["inputs"]]
         if len(tensors) != len(names):
             raise GraphError(f"the graph takes {len(names)} inputs ({', '.join(names)}), got {len(tensors)}")
-        values = dict(zip(names, map(integers_of_trace, tensors), strict=True))
-        outputs = run_graph(self.graph, {**values, **self._weights_by_name})
+        outputs = self._run_text(*tensors) if self.on_host else self._run(*tensors)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _run(self, *tensors: Any) -> list[Any]:
+        names = (entry["name"] for entry in self.graph["inputs"])
+        values = dict(zip(names, map(integers_of_trace, tensors), strict=True))
+        return run_graph(self.graph, {**values, **self._weights_by_name})
 
     def compute_output_spec(self, inputs: Tree, **kwargs: Any) -> Tree:
         """Return symbolic outputs; with the file's shapes where inference fails for sizes or values that

@@ -127,10 +127,7 @@ def _shrink(x: Tensor, border: float, bias: float) -> Tensor:
 ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, float]]] = {
     "Celu": (ops.celu, {"alpha": 1.0}),
     "Elu": (ops.elu, {"alpha": 1.0}),
-    "HardSigmoid": (
-        lambda x, alpha, beta: ops.clip(x * alpha + beta, 0.0, 1.0),
-        {"alpha": 0.2, "beta": 0.5},
-    ),
+    "HardSigmoid": (lambda x, alpha, beta: ops.clip(x * alpha + beta, 0.0, 1.0), {"alpha": 0.2, "beta": 0.5}),
     "LeakyRelu": (ops.leaky_relu, {"alpha": 0.01}),
     "Selu": (
         lambda x, alpha, gamma: gamma * ops.elu(x, alpha),
@@ -192,7 +189,7 @@ def cast(call: Call, x: TensorLike) -> Any:
 
 
 @operator("CastLike", ANY, tensors=0)
-def cast_like(call: Call, x: TensorLike, like: TensorLike) -> Any:
+def cast_like(call: Call, x: TensorLike, like: Any) -> Any:
     """Cast x to the dtype of another tensor."""
     call.only(saturate=1)
     if is_text(x) or is_text(like):

@@ -8,25 +8,26 @@ operators that need them in their place. All others are tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
+from hornbeam.core.jit import jit
 from hornbeam.core.symbolic import holds_strings
 from hornbeam.core.tensor import Tensor
-from hornbeam.errors import GraphError
+from hornbeam.errors import GraphError, ValueNeededError
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import reference
 from hornbeam.ir.node import Node, topological
 from hornbeam.ir.primitive import SIZE
 from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
-from hornbeam.onnx.operators.strings import ON_NUMBERS, as_numbers, as_strings, is_text, text_array
+from hornbeam.onnx.operators.strings import ON_NUMBERS, Later, as_numbers, as_strings, is_text, text_array
 from hornbeam.onnx.operators.structure import is_graph, unpack_array
 from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Attributes, Call, OnnxOperator
 
@@ -68,6 +69,31 @@ def run_graph(graph: Mapping[str, Any], values: dict[str, Any]) -> list[Any]:
     values = {name: text_array(x) if holds_strings(x) else x for name, x in values.items()}
     results = GraphRunner(graph["opset"]).run(graph, names, values)
     return [x if is_text(x) else as_tensor(x) for x in results]
+
+
+class TextRun:
+    """Runs a graph with strings or dicts at its ends, compiled from numbers to numbers where it can be."""
+
+    def __init__(self, run: Callable[..., list[Any]]) -> None:
+        self._run = run
+        self._compiled: Callable[..., list[Any]] | None = jit(self._numbers)
+        self._objects: list[Later | None] = []
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        if self._compiled is not None and not any(map(holds_strings, inputs)):
+            try:
+                numbers = self._compiled(*inputs)
+            except (TypeError, ValueNeededError):  # strings in it are made of the data
+                self._compiled = None
+            else:
+                pairs = zip(numbers, self._objects, strict=True)
+                return [x if later is None else later.objects(x.numpy()) for x, later in pairs]
+        return self._run(*inputs)
+
+    def _numbers(self, *inputs: Any) -> list[Any]:
+        results = self._run(*inputs)
+        self._objects = [replace(x, numbers=None) if isinstance(x, Later) else None for x in results]
+        return [x.numbers if isinstance(x, Later) else x for x in results]
 
 
 class GraphRunner:
@@ -124,7 +150,7 @@ class GraphRunner:
         """Convert a result of known operands to an array if it is small."""
         if isinstance(x, Tensor):
             x = known_value(x.node) if x.node.level <= 0 and self._known_size < MAX_ALL_KNOWN else x
-        if isinstance(x, np.ndarray) and not is_text(x):
+        if isinstance(x, np.ndarray) and x.dtype != object:
             self._known_size += x.size
         return x
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.onnx.operators.vocabulary import Call, operator
-
-if TYPE_CHECKING:
-    pass
 
 
 @operator("MatMul", weights=(0, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,6 @@ from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.ir.types import is_float
 from hornbeam.onnx.operators.vocabulary import Call, axes_of, axis_of, number, operator
-
-if TYPE_CHECKING:
-    pass
-
 
 Reduction = Callable[[Tensor, tuple[int, ...], bool], Tensor]
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from hornbeam import ops
 from hornbeam.core.symbolic import STRING
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.ir.types import numpy_dtype
-from hornbeam.onnx.operators.vocabulary import Call, known, object_array, operator
+from hornbeam.onnx.operators.vocabulary import Call, known, object_array, operator, resolved
 
 # Python's own parser of patterns.
 _PARSER: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
@@ -32,36 +34,70 @@ _MOVING = (
 ON_NUMBERS = {**dict.fromkeys(_MOVING.split(), 1000), "Unique": 1, "Equal": 0, "Shape": 0, "Size": 0}
 
 
+@dataclass(frozen=True)
+class Later:
+    """Strings of a table by their positions, which a compiled part computes.
+
+    as_rows: instead they are dicts whose keys are the table, with values (rows, keys).
+    """
+
+    table: np.ndarray
+    numbers: Any
+    as_rows: bool = False
+
+    def objects(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the strings or dicts for numbers that are known."""
+        if not self.as_rows:
+            return np.asarray(self.table[numbers])
+        rows, keys = numbers.reshape(-1, len(self.table)).tolist(), self.table.tolist()
+        return object_array([dict(zip(keys, row, strict=True)) for row in rows], [len(rows)])
+
+    def now_or_later(self) -> Any:
+        """Return the strings or dicts if they can be known."""
+        numbers = resolved(self.numbers)
+        return self.objects(numbers) if isinstance(numbers, np.ndarray) else self
+
+
 def is_text(x: Any) -> bool:
-    """True for arrays of strings."""
-    return isinstance(x, np.ndarray) and x.dtype == object
+    """True for strings."""
+    return isinstance(x, Later) or (isinstance(x, np.ndarray) and x.dtype == object)
 
 
 def text_array(x: Any) -> np.ndarray:
     """Convert an array of str or bytes, of any dtype, to one of str."""
     array = np.asarray(x)
-    items = [s.decode("utf-8") if isinstance(s, bytes) else str(s) for s in array.reshape(-1).tolist()]
+    items = [s.decode("utf-8") if isinstance(s, bytes) else s for s in array.reshape(-1).tolist()]
+    if others := [s for s in items if not isinstance(s, str)]:
+        raise GraphError(f"strings are str or bytes, got {others[0]!r}: fill in missing values first")
     return object_array(items, array.shape)
 
 
 def as_numbers(inputs: Sequence[Any]) -> tuple[np.ndarray, list[Any]]:
     """Return a sorted table of the strings among some values, and the values with positions in it instead."""
-    table, positions = np.unique(
-        np.concatenate([x.reshape(-1) for x in inputs if is_text(x)]), return_inverse=True
-    )
-    parts = iter(np.split(positions, np.cumsum([x.size for x in inputs if is_text(x)])))
-    return table, [next(parts).reshape(x.shape) if is_text(x) else x for x in inputs]
+    tables = [x.table if isinstance(x, Later) else x.reshape(-1) for x in inputs if is_text(x)]
+    table, positions = np.unique(np.concatenate(tables), return_inverse=True)
+    parts = iter(np.split(positions, np.cumsum([len(x) for x in tables])))
+
+    def numbers(x: Any) -> Any:
+        return ops.take(next(parts), x.numbers) if isinstance(x, Later) else next(parts).reshape(x.shape)
+
+    return table, [numbers(x) if is_text(x) else x for x in inputs]
 
 
 def as_strings(op: str, table: np.ndarray, results: Sequence[Any]) -> tuple[Any, ...]:
     """Return the results of an operator with strings in place of their positions."""
     count = ON_NUMBERS[op]
-    return tuple(table[known(x, "choice of strings")] if i < count else x for i, x in enumerate(results))
+    return tuple(Later(table, x).now_or_later() if i < count else x for i, x in enumerate(results))
 
 
-def _each(x: TensorLike, fn: Any) -> np.ndarray:
+def each(x: Any, fn: Callable[[Any], Any], dtype: Any = object) -> Any:
+    """Apply a function to each string."""
+    if isinstance(x, Later):
+        return ops.take(each(x.table, fn, dtype), x.numbers)
     values = known(x, "text")
-    return object_array([fn(s) for s in values.reshape(-1).tolist()], values.shape)
+    if not is_text(values):
+        raise GraphError(f"it takes strings, got {values.dtype}")
+    return object_array([fn(s) for s in values.reshape(-1).tolist()], values.shape).astype(dtype)
 
 
 def _written(number: Any) -> str:
@@ -73,22 +109,16 @@ def _written(number: Any) -> str:
     return f"{number:.17g}" if isinstance(number, float) else f"{number:.8g}"
 
 
-def cast_text(x: TensorLike, name: str) -> np.ndarray:
+def cast_text(x: Any, name: str) -> Any:
     """Cast numbers to strings, or strings to a dtype."""
-    values = known(x, "operand")
     if name == STRING:
-        return (
-            values
-            if is_text(values)
-            else object_array([_written(n) for n in values.reshape(-1)], values.shape)
-        )
+        if is_text(x):
+            return x
+        values = known(x, "operand")
+        return object_array([_written(n) for n in values.reshape(-1)], values.shape)
     dtype = numpy_dtype(name)
     try:
-        return (
-            np.array([float(s) if dtype.kind == "f" else int(s) for s in values.flat])
-            .astype(dtype)
-            .reshape(values.shape)
-        )
+        return each(x, float if dtype.kind == "f" else int, dtype)
     except ValueError as error:
         raise GraphError(f"a string is not a number: {error}") from None
 
@@ -118,21 +148,22 @@ def normalize(call: Call, x: TensorLike) -> np.ndarray:
     """Remove stop words, then change the case; where nothing is left, that is one empty string."""
     values, case = known(x, "text"), call.get("case_change_action", "NONE")
     call.get("locale")  # letters are changed as Unicode has them
-    if case not in ("NONE", "LOWER", "UPPER"):
-        raise GraphError(f"case_change_action={case!r} is not supported")
-    as_read = str if call.get("is_case_sensitive", 0) else str.lower
+    as_read: Callable[[str], str] = str if call.get("is_case_sensitive", 0) else str.lower
     stop = {as_read(s) for s in call.get("stopwords", [])}
-    change = {"NONE": str, "LOWER": str.lower, "UPPER": str.upper}[case]
-    kept = [change(s) for s in values.reshape(-1).tolist() if not stop or as_read(s) not in stop] or [""]
+    cases: dict[str, Callable[[str], str]] = {"NONE": str, "LOWER": str.lower, "UPPER": str.upper}
+    if case not in cases:
+        raise GraphError(f"case_change_action={case!r} is not supported")
+    kept = [cases[case](s) for s in values.reshape(-1).tolist() if not stop or as_read(s) not in stop] or [""]
     return object_array(kept, (*[1] * (values.ndim - 1), len(kept)))
 
 
 @operator("RegexFullMatch", tensors=0)
-def full_match(call: Call, x: TensorLike) -> np.ndarray:
+def full_match(call: Call, x: TensorLike) -> TensorLike:
     """Mark strings that a pattern matches from their beginning to their end."""
     pattern = call.get("pattern", "")
     _check_pattern(_PARSER.parse(pattern), False)
-    return _each(x, lambda s: re.fullmatch(pattern, s) is not None).astype(bool)
+    matches: TensorLike = each(x, lambda s: re.fullmatch(pattern, s) is not None, bool)
+    return matches
 
 
 def _check_pattern(part: Any, repeated: bool) -> None:

@@ -54,11 +54,7 @@ OPERATORS: dict[str, OnnxOperator] = {}
 
 
 def operator(
-    name: str,
-    layout: str = PLAIN,
-    weights: Sequence[int] = (),
-    through: int = 0,
-    tensors: int = len(EVERY),
+    name: str, layout: str = PLAIN, weights: Sequence[int] = (), through: int = 0, tensors: int = len(EVERY)
 ) -> Callable[[F], F]:
     """Register a function in the table, under one name or several, separated by spaces."""
 

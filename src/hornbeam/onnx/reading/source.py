@@ -77,11 +77,7 @@ class OnnxSource:
         }
         on_host = any(x["dtype"] == STRING for each in ends.values() for x in each)
         self._place(part, arrays, set() if on_host else _trained(part, arrays))
-        return {
-            "opset": self._opset,
-            **ends,
-            **part,
-        }
+        return {"opset": self._opset, **ends, **part}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the graph."""
@@ -324,7 +320,7 @@ def _small(array: np.ndarray) -> dict[str, Any]:
 
 def _constant(attributes: Mapping[str, Any]) -> np.ndarray:
     """The array of a `Constant`, which has one of several attributes."""
-    dtypes = {
+    dtypes: dict[str, Any] = {
         "value_float": "float32",
         "value_floats": "float32",
         "value_int": "int64",

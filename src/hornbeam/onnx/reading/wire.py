@@ -18,10 +18,10 @@ from hornbeam._internal.limits import current_budget
 from hornbeam.errors import ModelFileError
 from hornbeam.saving.files import how_to_raise
 
-# A field costs a Python object, a message of several fields a dict and lists: as much as eight more. A graph
-# of 20,000 nodes has about half a million.
-FIELDS = 150  # for every member that a file may have
-MESSAGE = 8
+# A field costs a Python object, a number half as much, a message of several fields a dict and lists: as much
+# as eight more. In halves, a graph of 20,000 nodes has about a million, and so has a forest of 100,000.
+FIELDS = 300  # for every member that a file may have
+MESSAGE = 16
 # Numbers written one after the other in as many bytes as each needs: small arrays. Others are `raw_data`.
 MAX_VARINT_BYTES = 4 << 20
 
@@ -105,10 +105,11 @@ class Reader:
             self.fields += 1
             if self.fields > self.most_fields:
                 raise ModelFileError(
-                    f"the file has more than {self.most_fields} fields. {how_to_raise('members')}"
+                    f"the file has more than {self.most_fields // 2} fields. {how_to_raise('members')}"
                 )
             key, at = self._varint(at, stop)
             number, wire = key >> 3, key & 7
+            self.fields += wire == 2
             if wire == 0:
                 value, at = self._varint(at, stop)
                 yield number, wire, value

@@ -220,8 +220,4 @@ def _info(value: Any) -> dict[str, Any]:
 
     kind = value.type.tensor_type
     sizes = [d.dim_param or d.dim_value for d in kind.shape.dim]
-    return {
-        "name": value.name,
-        "shape": sizes,
-        "dtype": helper.tensor_dtype_to_np_dtype(kind.elem_type).name,
-    }
+    return {"name": value.name, "shape": sizes, "dtype": helper.tensor_dtype_to_np_dtype(kind.elem_type).name}

@@ -8,19 +8,14 @@ from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
-from hornbeam.onnx.operators.ml.scores import (
-    both_classes,
-    chosen,
-    class_labels,
-    matrix,
-    ml_operator,
-    transformed,
-)
+from hornbeam.ir.types import is_float
+from hornbeam.onnx.operators.ml import results
+from hornbeam.onnx.operators.ml.results import ml_operator
 from hornbeam.onnx.operators.vocabulary import Call
 
 
 def _linear(call: Call, x: Tensor) -> Tensor:
-    rows = matrix(x)
+    rows = results.matrix(x)
     weights = np.array(call.get("coefficients", []), "float32").reshape(-1, rows.shape[-1])
     return ops.matmul(rows, weights.T) + np.array(call.get("intercepts") or [0.0], "float32")
 
@@ -28,31 +23,28 @@ def _linear(call: Call, x: Tensor) -> Tensor:
 @ml_operator("LinearClassifier")
 def classifier(call: Call, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return labels, and the scores of linear functions, one for each class or one for the second of two."""
-    scores, labels = _linear(call, x), class_labels(call)
+    scores, labels = _linear(call, x), results.class_labels(call)
     call.get("multi_class")
     name = call.get("post_transform", "NONE")
     if scores.shape[-1] > 1:
-        return chosen(labels, ops.argmax(scores, -1)), transformed(scores, name)
+        return results.chosen(labels, ops.argmax(scores, -1)), results.transformed(scores, name)
     positive = ops.cast(scores[:, 0] > (0.5 if name == "NONE" else 0), "int64")
-    score = scores if name.startswith("SOFTMAX") else transformed(scores, name)
-    return chosen(labels, positive), both_classes(score, "NONE", True)
+    score = scores if name.startswith("SOFTMAX") else results.transformed(scores, name)
+    return results.chosen(labels, positive), results.both_classes(score, "NONE", True)
 
 
 @ml_operator("LinearRegressor")
 def regressor(call: Call, x: Tensor) -> Tensor:
     """Compute linear functions of features."""
     call.get("targets")
-    return transformed(_linear(call, x), call.get("post_transform", "NONE"))
+    return results.transformed(_linear(call, x), call.get("post_transform", "NONE"))
 
 
 @ml_operator("Scaler")
 def scaler(call: Call, x: Tensor) -> Tensor:
     """Subtract offsets, then multiply by scales."""
-    offset, scale = (np.array(call.get(name, [default]), "float32") for name, default in _SCALING)
-    return (ops.cast(x, "float32") - offset) * scale
-
-
-_SCALING = (("offset", 0.0), ("scale", 1.0))
+    offset, scale = call.get("offset", [0.0]), call.get("scale", [1.0])
+    return (ops.cast(x, "float32") - np.array(offset, "float32")) * np.array(scale, "float32")
 
 
 @ml_operator("Normalizer")
@@ -77,11 +69,9 @@ def binarizer(call: Call, x: Tensor) -> Tensor:
 @ml_operator("Imputer")
 def imputer(call: Call, x: Tensor) -> Tensor:
     """Replace a value, or NaN, by one for each feature."""
-    floats, kind = call.get("imputed_value_floats"), "float" if x.dtype.startswith("float") else "int64"
-    values, marker = call.get("imputed_value_int64s"), call.get("replaced_value_int64", 0)
-    number = call.get("replaced_value_float", 0.0)
-    if kind == "float":
-        values, marker = floats, number
+    floats = call.get("imputed_value_floats"), call.get("replaced_value_float", 0.0)
+    integers = call.get("imputed_value_int64s"), call.get("replaced_value_int64", 0)
+    values, marker = floats if is_float(x.dtype) else integers
     missing = ops.isnan(x) if np.isnan(marker) else x == ops.cast(as_tensor(marker), x.dtype)
     return ops.where(missing, ops.cast(as_tensor(np.array(values)), x.dtype), x)
 
@@ -91,7 +81,7 @@ def vectorizer(call: Call, *xs: Tensor) -> Tensor:
     """Concatenate the features of several inputs, each cut or filled with zeros to its size."""
     parts = []
     for x, size in zip(xs, call.get("inputdimensions", []), strict=True):
-        rows = ops.reshape(matrix(x), (x.shape[0] if len(x.shape) > 1 else 1, -1))[:, :size]
+        rows = ops.reshape(results.matrix(x), (x.shape[0] if len(x.shape) > 1 else 1, -1))[:, :size]
         parts.append(ops.pad(rows, [(0, 0), (0, size - rows.shape[1])]))
     return ops.concatenate(parts, 1)
 

@@ -11,14 +11,8 @@ from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
-from hornbeam.onnx.operators.ml.scores import (
-    both_classes,
-    chosen,
-    class_labels,
-    matrix,
-    ml_operator,
-    transformed,
-)
+from hornbeam.onnx.operators.ml import results
+from hornbeam.onnx.operators.ml.results import ml_operator
 from hornbeam.onnx.operators.vocabulary import Call
 
 
@@ -44,7 +38,7 @@ def _kernel(call: Call, x: Tensor, vectors: np.ndarray) -> Tensor:
 @ml_operator("SVMRegressor")
 def regressor(call: Call, x: Tensor) -> Tensor:
     """Weigh the kernels with support vectors, or compute a linear function; one class is 1, the others -1."""
-    rows, count = matrix(x, "float64"), call.get("n_supports", 0)
+    rows, count = results.matrix(x, "float64"), call.get("n_supports", 0)
     weights = _floats(call, "coefficients")
     if count:
         rows = _kernel(call, rows, _floats(call, "support_vectors").reshape(count, -1))
@@ -54,13 +48,14 @@ def regressor(call: Call, x: Tensor) -> Tensor:
     values = ops.matmul(rows, weights.reshape(-1, 1)) + _floats(call, "rho")[0]
     if call.get("one_class", 0):
         return ops.where(values > 0, np.float32(1), np.float32(-1))
-    return transformed(values, call.get("post_transform", "NONE"))
+    return results.transformed(values, call.get("post_transform", "NONE"))
 
 
 @ml_operator("SVMClassifier")
 def classifier(call: Call, x: Tensor) -> tuple[Any, Tensor]:
     """Return labels, and probabilities or decision values, of each pair of classes by the vectors of both."""
-    rows, labels, name = matrix(x, "float64"), class_labels(call), call.get("post_transform", "NONE")
+    rows, labels = results.matrix(x, "float64"), results.class_labels(call)
+    name = call.get("post_transform", "NONE")
     sizes, rho = call.get("vectors_per_class", []), _floats(call, "rho")
     a, b = _floats(call, "prob_a"), _floats(call, "prob_b")
     weights = _floats(call, "coefficients")
@@ -69,7 +64,7 @@ def classifier(call: Call, x: Tensor) -> tuple[Any, Tensor]:
         scores = ops.matmul(rows, weights.reshape(len(labels), -1).T) + rho[0]
         call.only(kernel_type="LINEAR")
         call.get("kernel_params")
-        return chosen(labels, ops.argmax(scores, -1)), transformed(scores, name)
+        return results.chosen(labels, ops.argmax(scores, -1)), results.transformed(scores, name)
     count, total = len(sizes), sum(sizes)
     pairs = list(itertools.combinations(range(count), 2))
     count_elements(len(pairs) * total)
@@ -83,13 +78,13 @@ def classifier(call: Call, x: Tensor) -> tuple[Any, Tensor]:
     if a.size:
         shares = ops.clip(ops.sigmoid(-(decisions * a + b)), 1e-7, 1 - 1e-7)
         scores = _coupled(shares, pairs, count)
-        return chosen(labels, ops.argmax(scores, -1)), transformed(scores, name)
+        return results.chosen(labels, ops.argmax(scores, -1)), results.transformed(scores, name)
     wins = ops.cast(decisions > 0, "float32")
     votes = ops.matmul(wins, first) + ops.matmul(1 - wins, second)
     index = ops.argmax(votes, -1)
     if count > 2:
-        return chosen(labels, index), transformed(decisions, name)
-    return chosen(labels, index), both_classes(decisions, name, False)
+        return results.chosen(labels, index), results.transformed(decisions, name)
+    return results.chosen(labels, index), results.both_classes(decisions, name, False)
 
 
 def _coupled(shares: Tensor, pairs: list[tuple[int, int]], count: int) -> Tensor:
@@ -109,11 +104,12 @@ def _coupled(shares: Tensor, pairs: list[tuple[int, int]], count: int) -> Tensor
     start = ops.zeros_like(rows[0]) + np.float32(1 / count)
     products = ops.stack([ops.sum(row * start, -1) for row in rows], -1)
 
-    def error(p: Tensor, products: Tensor) -> Tensor:
-        return ops.max(ops.absolute(products - ops.sum(p * products, -1, True)), -1, True)
+    def is_far(p: Tensor, products: Tensor) -> Tensor:
+        error = ops.absolute(products - ops.sum(p * products, -1, True))
+        return ops.max(error, -1, True) >= 0.005 / count
 
-    def is_open(step: Tensor, p: Tensor, products: Tensor) -> Tensor:
-        return ops.logical_and(step < max(100, count), ops.any(error(p, products) >= 0.005 / count))
+    def goes_on(step: Tensor, p: Tensor, products: Tensor) -> Tensor:
+        return ops.logical_and(step < max(100, count), ops.any(is_far(p, products)))
 
     def improved(step: Tensor, p: Tensor, products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         new_p, new_products = p, products
@@ -124,7 +120,7 @@ def _coupled(shares: Tensor, pairs: list[tuple[int, int]], count: int) -> Tensor
             by = ops.expand_dims(change, -1)
             new_products = (new_products + by * row) / (1 + by)
             new_p = (new_p + by * np.eye(count, dtype="float32")[i]) / (1 + by)
-        goes_on = error(p, products) >= 0.005 / count
-        return step + 1, ops.where(goes_on, new_p, p), ops.where(goes_on, new_products, products)
+        far = is_far(p, products)
+        return step + 1, ops.where(far, new_p, p), ops.where(far, new_products, products)
 
-    return ops.while_loop(is_open, improved, (ops.zeros((), "int32"), start, products))[1]
+    return ops.while_loop(goes_on, improved, (ops.zeros((), "int32"), start, products))[1]

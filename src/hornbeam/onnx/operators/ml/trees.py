@@ -11,14 +11,8 @@ from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements, count_steps
-from hornbeam.onnx.operators.ml.scores import (
-    both_classes,
-    chosen,
-    class_labels,
-    matrix,
-    ml_operator,
-    transformed,
-)
+from hornbeam.onnx.operators.ml import results
+from hornbeam.onnx.operators.ml.results import ml_operator
 from hornbeam.onnx.operators.vocabulary import Call
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER")
@@ -48,7 +42,7 @@ class Forest:
     def leaves(self, x: Tensor) -> Tensor:
         """Return the leaf of each row in each tree."""
         dtype = "float64" if x.dtype == "float64" else "float32"
-        rows = matrix(x, dtype)
+        rows = results.matrix(x, dtype)
         at = ops.zeros((rows.shape[0], 1), "int64") + self.roots
         kinds = np.unique(self.mode[self.yes != np.arange(len(self.yes))]).tolist()
         for _ in range(self._depth()):
@@ -116,13 +110,8 @@ def _read(call: Call, kind: str, targets: int, aggregate: str) -> Forest:
     leaf = np.array([mode == "LEAF" for mode in modes], bool)
     try:
         mode = np.array([0 if mode == "LEAF" else MODES.index(mode) for mode in modes], "int64")
-        yes, no = (
-            np.where(leaf, own, [
-                i if is_leaf else row_of[t, child]
-                for i, t, child, is_leaf in zip(own, tree.tolist(), children.tolist(), leaf, strict=True)
-            ])
-            for children in (yes, no)
-        )  # fmt: skip
+        pairs = [zip(leaf, own, tree.tolist(), i.tolist(), strict=True) for i in (yes, no)]
+        yes, no = (np.array([i if end else row_of[t, k] for end, i, t, k in each]) for each in pairs)
         roots = np.sort(np.unique(tree, return_index=True)[1])
         weights = _numbers(call, f"{kind}_weights")
         scores = _empty_scores(len(tree), targets, aggregate, weights.dtype)
@@ -135,15 +124,10 @@ def _read(call: Call, kind: str, targets: int, aggregate: str) -> Forest:
         ) from None
     ids = np.array(call.get(f"{kind}_ids"), "int64")
     start = np.where(np.isinf(scores), 0, scores)
-    np.add.at(start, (leaves, ids), weights)
+    np.add.at(start, (np.array(leaves), ids), weights)
     scores[leaves, ids] = start[leaves, ids]
     missing = missing if len(missing) else np.zeros(len(tree), bool)
     return Forest(roots, feature, split, mode, yes, no, missing, scores)
-
-
-def _with_base(call: Call, scores: Tensor) -> Tensor:
-    base = _numbers(call, "base_values")
-    return scores + base if base.size else scores
 
 
 @ml_operator("TreeEnsembleRegressor")
@@ -151,26 +135,33 @@ def regressor(call: Call, x: Tensor) -> Tensor:
     """Return the scores of trees for each target."""
     aggregate = call.get("aggregate_function", "SUM")
     forest = _read(call, "target", call.get("n_targets", 1), aggregate)
-    scores = _with_base(call, forest.total(x, aggregate))
-    return transformed(scores, call.get("post_transform", "NONE"))
+    base = _numbers(call, "base_values")
+    return results.transformed(
+        forest.total(x, aggregate) + (base if base.size else 0.0), call.get("post_transform", "NONE")
+    )
 
 
 @ml_operator("TreeEnsembleClassifier")
 def classifier(call: Call, x: Tensor) -> tuple[Any, Tensor]:
     """Return labels and scores. Two classes may have scores for one alone, which is the second then."""
-    labels, ids, name = class_labels(call), set(call.get("class_ids")), call.get("post_transform", "NONE")
+    labels, ids, name = (
+        results.class_labels(call),
+        set(call.get("class_ids")),
+        call.get("post_transform", "NONE"),
+    )
     forest = _read(call, "class", len(labels), "SUM")
     scores = forest.total(x, "SUM")
-    if len(labels) != 2 or len(ids) != 1:
-        scores = _with_base(call, scores)
-        return chosen(labels, ops.argmax(scores, -1)), transformed(scores, name)
     base = _numbers(call, "base_values")
-    score = scores[:, :1] if 0 in ids else scores[:, 1:]
-    score = score + base[-1] if base.size else score
+    if len(labels) != 2 or len(ids) != 1:
+        scores = scores + (base if base.size else 0.0)
+        return results.chosen(labels, ops.argmax(scores, -1)), results.transformed(scores, name)
+    score = (scores[:, :1] if 0 in ids else scores[:, 1:]) + (base[-1] if base.size else 0.0)
     is_probability = bool((forest.scores >= 0).all())
     positive = ops.cast(score[:, 0] > (0.5 if is_probability else 0), "int64")
-    both = both_classes(score, name, is_probability) if 0 in ids else transformed(scores, name)
-    return chosen(labels, positive), both
+    both = (
+        results.both_classes(score, name, is_probability) if 0 in ids else results.transformed(scores, name)
+    )
+    return results.chosen(labels, positive), both
 
 
 @ml_operator("TreeEnsemble")
@@ -200,7 +191,7 @@ def ensemble(call: Call, x: Tensor) -> Tensor:
     feature, split, kind, missing = (np.pad(x, fill) for x in (feature, split, mode.astype("int64"), missing))
     sets = _sets(call, mode, count + leaves)
     forest = Forest(roots, feature, split, kind, yes, no, missing, scores, sets)
-    return transformed(forest.total(x, aggregate), POST_OF_5[call.get("post_transform", 0)])
+    return results.transformed(forest.total(x, aggregate), POST_OF_5[call.get("post_transform", 0)])
 
 
 def _sets(call: Call, mode: np.ndarray, nodes: int) -> np.ndarray | None:

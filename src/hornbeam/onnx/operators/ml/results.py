@@ -10,7 +10,8 @@ import numpy as np
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
-from hornbeam.onnx.operators.vocabulary import Call, known, operator
+from hornbeam.onnx.operators.strings import Later
+from hornbeam.onnx.operators.vocabulary import Call, operator
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,9 +57,9 @@ def class_labels(call: Call) -> list[Any]:
 
 
 def chosen(values: list[Any] | np.ndarray, index: Any) -> Any:
-    """Return the values at an index; strings need an index that is known."""
-    if len(values) and isinstance(values[0], str):
-        return np.array(values, object)[known(index, "label")]
+    """Return the values at an index."""
+    if isinstance(values[0], str):
+        return Later(np.array(values, object), index).now_or_later()
     return ops.take(np.asarray(values), index, axis=0)
 
 
