@@ -167,3 +167,12 @@ def test_wrong_shapes_are_explained_as_ever() -> None:
     model(X)
     with pytest.raises(ShapeError, match="expects shape"):
         model(X[:, :3])
+
+
+def test_an_index_without_a_vector_is_an_error() -> None:
+    """Known when the model is called, also if the index is a tensor that is not computed yet."""
+    model = hb.Sequential([hb.Input((2,), dtype="int32"), layers.Embedding(10, 2)])
+    assert np.isfinite(np.asarray(model(np.array([[0, 9]])))).all()
+    for x in (np.array([[0, 10]]), ops.convert_to_tensor([[0, 9]]) + 1):
+        with pytest.raises(ValueError, match="contains the index 10, the layer has vectors for 0 to 9"):
+            model(x)

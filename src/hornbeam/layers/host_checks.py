@@ -86,4 +86,4 @@ class StepChecks:
     def __call__(self, arrays: Sequence[np.ndarray]) -> None:
         """Check the arguments of a run, or all rows that the runs will take them from."""
         for position, layer in self._checks:
-            check_values(layer, arrays[position])
+            check_values(layer, np.asarray(arrays[position]))

@@ -10,18 +10,19 @@ import numpy as np
 from hornbeam import tree
 from hornbeam._internal.typing import Config, ShapeTree, Tree
 from hornbeam._internal.warn import warn_user
-from hornbeam.core.convert import is_array
 from hornbeam.core.operation import Operation
 from hornbeam.core.registry import exported
-from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.symbolic import STRING, KerasTensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.data.frames import frame_columns, is_frame
+from hornbeam.ir.types import numpy_dtype
 from hornbeam.layers import Layer
 from hornbeam.models.call_graph import CallGraph, GraphEnds, adjust, match_inputs, with_input_layers
 from hornbeam.models.functional_config import functional_config, rebuild
 from hornbeam.models.host import HostSubgraph, strings_to_array, to_numpy
 from hornbeam.models.model import Model, register_functional, takes_inputs_and_outputs
 from hornbeam.training.host_inputs import HostInputs
+from hornbeam.training.model_call import run_as_one_node
 
 
 @exported("keras.src.models.functional")
@@ -178,10 +179,12 @@ class Functional(GraphEnds, Model):
         if missing := [name for name in self.input_names if name not in arrays_by_name]:
             raise KeyError(f"{self.describe()}: the inputs {', '.join(missing)} are missing")
         arrays = [
-            x if is_array(x := arrays_by_name[name]) else np.asarray(x, symbol.dtype)
+            np.asarray(arrays_by_name[name], None if symbol.dtype == STRING else numpy_dtype(symbol.dtype))
             for name, symbol in zip(self.input_names, self.inputs, strict=True)
         ]
-        outputs = tree.flatten(self(arrays[0] if len(arrays) == 1 else arrays))
+        outputs = run_as_one_node(self, arrays)
+        if outputs is None:
+            outputs = tree.flatten(self(arrays[0] if len(arrays) == 1 else arrays))
         values = dict(zip(self.output_names, outputs, strict=True))
         return [np.asarray(values[name]) for name in wanted]
 

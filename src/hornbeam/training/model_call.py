@@ -20,11 +20,15 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.variable import current_variable_tracer
 from hornbeam.engines import current_engine
 from hornbeam.errors import ValueNeededError
+from hornbeam.ir.complex_pairs import unpack_array
+from hornbeam.ir.node import Node
 from hornbeam.ir.trace import current_level
 from hornbeam.layers import Layer
 from hornbeam.layers.context import current_call_hook, current_context
+from hornbeam.layers.host_checks import Notes, StepChecks, noted_indices
 from hornbeam.layers.tracking import Tracked
 from hornbeam.layers.weights import flatten_layers
+from hornbeam.training.batches import putter
 from hornbeam.training.inference_plan import InferencePlan, WeightCache
 from hornbeam.training.steps import Steps, training_state
 
@@ -39,20 +43,35 @@ class ModelCall:
     leaves: positions of the arrays among the leaves of a call's argument.
     """
 
-    def __init__(self, traced: Traced, leaves: list[int], cache: WeightCache) -> None:
+    def __init__(self, traced: Traced, notes: Notes, leaves: list[int], cache: WeightCache) -> None:
         self.traced = traced
         self.leaves = leaves
         self.variables, self.captured = traced.variables, traced.captured
         evaluate(self.captured)
-        weights = len(self.variables) + len(self.captured)
-        self.plan = traced.graph.plan = InferencePlan(traced.graph, weights, current_engine(), cache)
+        weights, engine = len(self.variables) + len(self.captured), current_engine()
+        self._check_values = StepChecks(notes, traced.graph.inputs[weights:])
+        self._put, self._get = putter(engine), engine.get
+        self.plan = traced.graph.plan = InferencePlan(traced.graph, weights, engine, cache)
 
     def __call__(self, leaves: list[Any]) -> Tree:
-        weights = [variable._node for variable in self.variables]
-        inputs = [as_tensor(leaves[i]).node for i in self.leaves]
-        nodes = p.call(self.traced.graph, *weights, *self.captured, *inputs)
+        arrays = [leaves[i] for i in self.leaves]
+        self._check_values(arrays)
+        nodes = p.call(self.traced.graph, *self._weights(), *[as_tensor(x).node for x in arrays])
         share_plan(nodes)
         return self.traced.pack([Tensor(node) for node in nodes])
+
+    def run(self, leaves: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the outputs, flat, without nodes between: for calls that take microseconds."""
+        arrays = [leaves[i] for i in self.leaves]
+        self._check_values(arrays)
+        outputs = self.plan.run(self._weights(), [self._put(x) for x in arrays])
+        return [
+            np.array(unpack_array(self._get(value), node.dtype))
+            for value, node in zip(outputs, self.traced.outputs, strict=True)
+        ]
+
+    def _weights(self) -> list[Node]:
+        return [variable._node for variable in self.variables] + self.captured
 
 
 class CachedCall(NamedTuple):
@@ -73,8 +92,22 @@ def call_as_one_node(model: Steps, x: Tree) -> Tree:
     intermediate values, for models that are not built, that hold layers or functions of the user's (which may
     print, count or draw random numbers), that assign variables, add losses or pass masks on.
     """
-    leaves = [x] if type(x) is np.ndarray or type(x) is Tensor else _arrays(x)
-    if leaves is None or any(map(holds_strings, leaves)):
+    leaves: list[Any] | None = [x] if type(x) is np.ndarray or type(x) is Tensor else _arrays(x)
+    if leaves is None:
+        return None
+    call = _cached_call(model, x, leaves)
+    return None if call is None else call(leaves)
+
+
+def run_as_one_node(model: Steps, arrays: list[np.ndarray]) -> list[np.ndarray] | None:
+    """Compute the outputs, flat, of a model of these inputs. Returns None if each layer has to be called."""
+    x = arrays[0] if len(arrays) == 1 else arrays
+    call = None if current_engine().mesh is not None else _cached_call(model, x, arrays)
+    return None if call is None else call.run(arrays)
+
+
+def _cached_call(model: Steps, x: Tree, leaves: list[Any]) -> ModelCall | None:
+    if any(map(holds_strings, leaves)):
         return None
     if current_level() or current_variable_tracer() is not None or current_context() is not None:
         return None
@@ -86,9 +119,7 @@ def call_as_one_node(model: Steps, x: Tree) -> Tree:
     cached = calls.get(key)
     if cached is None or cached.changes != Tracked.changes:
         cached = calls[key] = _trace(model, x, leaves)
-    if cached.values is not None:
-        return _call_by_values(model, x, leaves, cached.values)
-    return None if cached.call is None else cached.call(leaves)
+    return cached.call if cached.values is None else _version_for(model, x, leaves, cached.values)
 
 
 def _arrays(x: Tree) -> list[Any] | None:
@@ -132,23 +163,25 @@ def _traced(model: Steps, x: Tree, leaves: list[Any], inputs: list[int]) -> Mode
             values[i] = array
         return Layer.__call__(model, tree.pack_sequence_as(x, values))
 
-    traced = trace_for(current_engine(), call, [leaves[i] for i in inputs])
+    with noted_indices(are_checked=True) as notes:
+        traced = trace_for(current_engine(), call, [leaves[i] for i in inputs])
+    assert notes is not None
     results = tree.flatten(traced.result)
     if traced.updated or any(layer._losses for layer in flatten_layers(model)):
         return None
     if not all(type(result) is Tensor and result._keras_mask is None for result in results):
         return None
-    return ModelCall(traced, inputs, training_state(model).weight_cache)
+    return ModelCall(traced, notes, inputs, training_state(model).weight_cache)
 
 
 def _may_decide(leaf: Any) -> bool:
     return np.dtype(leaf.dtype).kind in "iub" and math.prod(leaf.shape) <= VALUES
 
 
-def _call_by_values(
+def _version_for(
     model: Steps, x: Tree, leaves: list[Any], versions: dict[bytes, ModelCall | None]
-) -> Tree:
-    """Call the version for the values of the integers, of which shapes depend."""
+) -> ModelCall | None:
+    """Return the version for the values of the integers, on which shapes depend."""
     deciding = [np.asarray(leaf) for leaf in leaves if _may_decide(leaf)]
     key = b"".join(array.tobytes() for array in deciding)
     if key not in versions:
@@ -165,8 +198,7 @@ def _call_by_values(
             versions[key] = _traced(model, x, leaves, inputs)
         except ValueNeededError:
             versions[key] = None
-    call = versions[key]
-    return None if call is None else call(leaves)
+    return versions[key]
 
 
 def _is_ours(layer: Layer) -> bool:
