@@ -272,6 +272,26 @@ print(K.backend(), keras.layers.SeparableConv2D(2, 3, kernel_initializer="ones")
         "True\nTrue\nTrue\n['a_loss', 'a_mae', 'a_mse', 'b_loss', 'b_mae', 'b_mse', 'loss']\ntensorflow (4, 1, 1, 2)",
         "SeparableConv2D(kernel_initializer=) is obsolete and ignored",
     ),
+    "subclasses that hand on arguments": (
+        """
+import os
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+class Freezable(keras.layers.BatchNormalization):
+    def call(self, *args, **kwargs):
+        return super().call(*args, **kwargs)
+class Quiet(keras.layers.Dropout):
+    def call(self, x):
+        return super().call(x)
+layer = Freezable(axis=1)
+model = Sequential([Input((8,)), layer, Quiet(0.5), Dense(1)])
+model.compile("sgd", "mse")
+model.train_on_batch(x, y)
+print(np.allclose(layer.moving_mean, 0.01 * x.mean(0), rtol=1e-4))
+print((np.array(model.layers[1](np.ones((4, 8)), training=True)) == 0).any(), model.predict(x, verbose=0).std() > 0)
+""",
+        "True\nTrue True",
+        "",
+    ),
     "layers of the first call": (
         """
 class Late(Model):

@@ -77,6 +77,18 @@ def test_trainable_reaches_all_layers_inside() -> None:
     assert [w.name for w in layer.non_trainable_weights] == ["steps"]
 
 
+def test_calls_may_hand_on_all_arguments() -> None:
+    class Wrapped(layers.BatchNormalization):
+        def call(self, *args: Any, **kwargs: Any) -> Any:
+            return super().call(*args, **kwargs)
+
+    layer = Wrapped(axis=2)
+    assert layer(np.ones((2, 3, 4), "float32")).shape == (2, 3, 4)
+    assert layer.gamma.shape == (4,)
+    outputs = Wrapped(axis=3)(hornbeam.Input((5, 6, 3)))
+    assert outputs.shape == (None, 5, 6, 3)
+
+
 def test_build_runs_once_and_locks() -> None:
     layer = layers.Dense(3)
     layer.build((None, 4))

@@ -39,6 +39,7 @@ class CallSignature:
         self.signature = self.signature.replace(parameters=self.parameters)
         self.names = [p.name for p in self.parameters]
         self.takes_training = "training" in self.names
+        self.variadic = next((p.name for p in self.parameters if p.kind is p.VAR_POSITIONAL), None)
         default = self.signature.parameters["training"].default if self.takes_training else None
         required = default is inspect.Parameter.empty
         self.default_training = None if required else default
@@ -126,13 +127,17 @@ class LayerCall:
     @property
     def first(self) -> Tree:
         """The first argument, to which `input_spec`, masks and errors refer."""
-        return next(iter(self.arguments.values()), None)
+        return self._one(*next(iter(self.arguments.items()), ("", None)))
+
+    def _one(self, name: str, value: Any) -> Any:
+        """Return the only argument of `call(self, *args)`, any other as it is."""
+        return value[0] if name == self.spec.variadic and len(value) == 1 else value
 
     @functools.cached_property
     def tensors(self) -> dict[str, Any]:
         """Arguments that are tensors, arrays of strings, or structures of them, without masks."""
         return {
-            name: value
+            name: self._one(name, value)
             for name, value in self.arguments.items()
             if name != "mask"
             and not name.endswith("_mask")

@@ -53,13 +53,9 @@ def standardize_tuple(
 
 
 def obtain_input_shape(
-    input_shape: Sequence[int | None] | None,
-    default_size: int,
-    min_size: int,
-    data_format: str,
-    require_flatten: bool,
-    weights: str | None = None,
-) -> tuple[int | None, ...]:
+    input_shape: Sequence[int | None] | None, default_size: int, min_size: int, data_format: str,
+    require_flatten: bool, weights: str | None = None,
+) -> tuple[int | None, ...]:  # fmt: skip
     """Return the shape of one image of an image model: the one asked for, checked, or the default.
 
     Args:
@@ -101,14 +97,10 @@ def obtain_input_shape(
 
 
 def compute_conv_output_shape(
-    input_shape: Sequence[int | None],
-    filters: int,
-    kernel_size: Sequence[int],
-    strides: int | Sequence[int] = 1,
-    padding: str = "valid",
-    data_format: str = "channels_last",
+    input_shape: Sequence[int | None], filters: int, kernel_size: Sequence[int],
+    strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str = "channels_last",
     dilation_rate: int | Sequence[int] = 1,
-) -> tuple[int | None, ...]:
+) -> tuple[int | None, ...]:  # fmt: skip
     """Return the shape of the result of a convolution; None stays for unknown sizes.
 
     Args:

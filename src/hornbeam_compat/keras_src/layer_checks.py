@@ -129,34 +129,20 @@ def _train_once(layer: Any, inputs: Any, outputs: Any) -> None:
 
 
 def run_layer_test(
-    self: Any,
-    layer_cls: Any,
-    init_kwargs: dict[str, Any] | None,
-    input_shape: Any = None,
-    input_dtype: Any = None,
-    input_sparse: bool = False,
-    input_ragged: bool = False,
-    input_data: Any = None,
-    call_kwargs: dict[str, Any] | None = None,
-    expected_output_shape: Any = None,
-    expected_output_dtype: Any = None,
-    expected_output_sparse: bool = False,
-    expected_output_ragged: bool = False,
-    expected_output: Any = None,
+    self: Any, layer_cls: Any, init_kwargs: dict[str, Any] | None, input_shape: Any = None,
+    input_dtype: Any = None, input_sparse: bool = False, input_ragged: bool = False, input_data: Any = None,
+    call_kwargs: dict[str, Any] | None = None, expected_output_shape: Any = None,
+    expected_output_dtype: Any = None, expected_output_sparse: bool = False,
+    expected_output_ragged: bool = False, expected_output: Any = None,
     expected_num_trainable_weights: int | None = None,
     expected_num_non_trainable_weights: int | None = None,
     expected_num_non_trainable_variables: int | None = None,
-    expected_num_seed_generators: int | None = None,
-    expected_num_losses: int | None = None,
-    supports_masking: bool | None = None,
-    expected_mask_shape: tuple[int | None, ...] | None = None,
-    custom_objects: Mapping[str, type] | None = None,
-    run_training_check: bool = True,
-    run_mixed_precision_check: bool = True,
-    assert_built_after_instantiation: bool = False,
-    tpu_atol: float | None = None,
-    tpu_rtol: float | None = None,
-) -> None:
+    expected_num_seed_generators: int | None = None, expected_num_losses: int | None = None,
+    supports_masking: bool | None = None, expected_mask_shape: tuple[int | None, ...] | None = None,
+    custom_objects: Mapping[str, type] | None = None, run_training_check: bool = True,
+    run_mixed_precision_check: bool = True, assert_built_after_instantiation: bool = False,
+    tpu_atol: float | None = None, tpu_rtol: float | None = None,
+) -> None:  # fmt: skip
     """Check a layer: configuration, weights, symbolic and eager outputs, a step of training, float16.
 
     Args:

@@ -71,15 +71,9 @@ class TestCase(_Base):  # type: ignore[misc]
         return _array(x)
 
     def assertAllClose(
-        self,
-        actual: Any,
-        desired: Any,
-        atol: float = 1e-6,
-        rtol: float = 1e-6,
-        tpu_atol: float | None = None,
-        tpu_rtol: float | None = None,
-        msg: str | None = None,
-    ) -> None:
+        self, actual: Any, desired: Any, atol: float = 1e-6, rtol: float = 1e-6,
+        tpu_atol: float | None = None, tpu_rtol: float | None = None, msg: str | None = None,
+    ) -> None:  # fmt: skip
         """Check that two tensors are close.
 
         Args:
@@ -112,13 +106,9 @@ class TestCase(_Base):  # type: ignore[misc]
         self.fail(f"all values are close: {x1}. {msg or ''}")
 
     def assertAlmostEqual(
-        self,
-        actual: Any,
-        desired: Any,
-        decimal: int = 3,
-        tpu_decimal: int | None = None,
+        self, actual: Any, desired: Any, decimal: int = 3, tpu_decimal: int | None = None,
         msg: str | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Check that two tensors agree to a number of decimals.
 
         Args:
@@ -239,12 +229,9 @@ def named_product(*args: Sequence[Mapping[str, Any]], **kwargs: Iterable[Any]) -
 
 
 def get_test_data(
-    train_samples: int,
-    test_samples: int,
-    input_shape: tuple[int, ...],
-    num_classes: int,
+    train_samples: int, test_samples: int, input_shape: tuple[int, ...], num_classes: int,
     random_seed: int | None = None,
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:  # fmt: skip
     """Return `(x, y)` for training and for tests: points around a random centre for each class.
 
     Args:

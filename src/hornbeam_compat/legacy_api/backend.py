@@ -293,12 +293,9 @@ def ctc_batch_cost(
 
 
 def ctc_decode(
-    y_pred: TensorLike,
-    input_length: TensorLike,
-    greedy: bool = True,
-    beam_width: int = 100,
+    y_pred: TensorLike, input_length: TensorLike, greedy: bool = True, beam_width: int = 100,
     top_paths: int = 1,
-) -> tuple[list[Tensor], Tensor]:
+) -> tuple[list[Tensor], Tensor]:  # fmt: skip
     """Decode the most probable sequences, padded by -1, and their scores; the last class is the blank."""
     logits = ops.log(as_tensor(y_pred) + config.epsilon())
     lengths = ops.cast(ops.reshape(input_length, (-1,)), "int32")

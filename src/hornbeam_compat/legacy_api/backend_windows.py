@@ -45,13 +45,9 @@ REPLACEMENTS = {
 
 
 def conv1d(
-    x: TensorLike,
-    kernel: Tensor,
-    strides: int = 1,
-    padding: str = "valid",
-    data_format: str | None = None,
+    x: TensorLike, kernel: Tensor, strides: int = 1, padding: str = "valid", data_format: str | None = None,
     dilation_rate: int = 1,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Convolve over one axis; "causal" pads the start."""
     if padding == "causal":
         x, padding = temporal_padding(x, (dilation_rate * (kernel.shape[0] - 1), 0)), "valid"
@@ -64,14 +60,9 @@ separable_conv2d = with_earlier_names(ops.separable_conv, x="inputs")
 
 
 def conv2d_transpose(
-    x: Tensor,
-    kernel: Tensor,
-    output_shape: Sequence[int],
-    strides: Sequence[int] = (1, 1),
-    padding: str = "valid",
-    data_format: str | None = None,
-    dilation_rate: Sequence[int] = (1, 1),
-) -> Tensor:
+    x: Tensor, kernel: Tensor, output_shape: Sequence[int], strides: Sequence[int] = (1, 1),
+    padding: str = "valid", data_format: str | None = None, dilation_rate: Sequence[int] = (1, 1),
+) -> Tensor:  # fmt: skip
     """Convolve transposed, to a shape of which the sizes decide how much is added at the end."""
     first = 1 if standardize_data_format(data_format) == "channels_last" else 2
     extra = []
@@ -87,13 +78,9 @@ def conv2d_transpose(
 
 
 def pool2d(
-    x: TensorLike,
-    pool_size: int | Sequence[int],
-    strides: int | Sequence[int] = 1,
-    padding: str = "valid",
-    data_format: str | None = None,
-    pool_mode: str = "max",
-) -> Tensor:
+    x: TensorLike, pool_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid",
+    data_format: str | None = None, pool_mode: str = "max",
+) -> Tensor:  # fmt: skip
     """Pool over windows: the maximum or the mean of each."""
     pools = {"max": ops.max_pool, "avg": ops.average_pool}
     if pool_mode not in pools:
@@ -145,14 +132,9 @@ def resize_images(
 
 
 def batch_normalization(
-    x: TensorLike,
-    mean: TensorLike,
-    var: TensorLike,
-    beta: TensorLike | None,
-    gamma: TensorLike | None,
-    axis: int = -1,
-    epsilon: float = 1e-3,
-) -> Tensor:
+    x: TensorLike, mean: TensorLike, var: TensorLike, beta: TensorLike | None, gamma: TensorLike | None,
+    axis: int = -1, epsilon: float = 1e-3,
+) -> Tensor:  # fmt: skip
     """Subtract the mean, divide by the standard deviation, scale by `gamma` and add `beta`."""
     return ops.batch_normalization(x, mean, var, axis=axis, offset=beta, scale=gamma, epsilon=epsilon)
 
@@ -190,25 +172,17 @@ def random_bernoulli(
 
 
 def random_normal_variable(
-    shape: Iterable[int],
-    mean: float,
-    scale: float,
-    dtype: str | None = None,
-    name: str | None = None,
+    shape: Iterable[int], mean: float, scale: float, dtype: str | None = None, name: str | None = None,
     seed: int | None = None,
-) -> Variable:
+) -> Variable:  # fmt: skip
     """Create a Variable of normal random numbers."""
     return Variable(random.normal(tuple(shape), mean, scale, dtype=dtype, seed=seed), name=name)
 
 
 def random_uniform_variable(
-    shape: Iterable[int],
-    low: float,
-    high: float,
-    dtype: str | None = None,
-    name: str | None = None,
+    shape: Iterable[int], low: float, high: float, dtype: str | None = None, name: str | None = None,
     seed: int | None = None,
-) -> Variable:
+) -> Variable:  # fmt: skip
     """Create a Variable of uniform random numbers."""
     return Variable(random.uniform(tuple(shape), low, high, dtype=dtype, seed=seed), name=name)
 

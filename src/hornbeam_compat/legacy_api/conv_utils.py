@@ -17,6 +17,7 @@ REPLACEMENTS = {
     "normalize_padding": "padding.lower()",
     "normalize_tuple": "(n, n)",
 }
+__all__ = [*REPLACEMENTS]
 normalize_data_format = standardize_data_format
 normalize_padding = str.lower
 normalize_tuple = standardize_tuple

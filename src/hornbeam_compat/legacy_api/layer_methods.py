@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import Layer, Tensor, ops, tree
-from hornbeam.layers import RNN, BatchNormalization
+from hornbeam.extensions.tracing import Running
+from hornbeam.layers import RNN, BatchNormalization, Dropout
 from hornbeam_compat.legacy_api.trainable import asks_for_keras2
 from hornbeam_compat.messages import log_deprecated, log_once
 from hornbeam_compat.patch import Patch
@@ -56,6 +57,8 @@ def patches() -> Iterator[Patch]:
     yield Patch(RNN, "__init__", _accept_time_major(RNN.__init__))
     yield Patch(RNN, "call", _swap_axes(RNN.call))
     yield Patch(Layer, "_refuse_if_locked", _accept_late_sublayers(Layer._refuse_if_locked))
+    for layer in (BatchNormalization, Dropout):
+        yield Patch(layer, "call", _in_phase(layer.call))
     yield Patch(BatchNormalization, "_moments", _count_samples(BatchNormalization._moments))
     update = BatchNormalization._update_statistics
     yield Patch(BatchNormalization, "_update_statistics", _as_fused(update))
@@ -100,6 +103,19 @@ def _accept_late_sublayers(refuse: Callable[..., None]) -> Callable[..., None]:
             refuse(self, name, value)
         elif self._hb_locked:
             log_once(f"{type(self).__name__}.{name} is set after {self.name!r} is built, not in __init__()")
+
+    return wrapper
+
+
+def _in_phase(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Let `super().call(x)` of a subclass follow the mode of the model, as Keras 2 did; Keras 3 infers."""
+
+    @functools.wraps(call)
+    def wrapper(self: Layer, inputs: Tensor, training: bool | None = None, **kwargs: object) -> Tensor:
+        context = Running.layer_call()
+        if training is None and context is not None and asks_for_keras2():
+            training = context.training
+        return call(self, inputs, training=training, **kwargs)
 
     return wrapper
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import Layer, Tensor, layers, ops
@@ -28,7 +28,7 @@ REPLACEMENTS = {
 _SIZES = {1: ("filter_length",), 2: ("nb_row", "nb_col"), 3: ("kernel_dim1", "kernel_dim2", "kernel_dim3")}
 
 
-def _convolution(layer_class: type[Layer], rank: int, *args: object, **kwargs: object) -> Layer:
+def _convolution(layer_class: Callable[..., Layer], rank: int, *args: object, **kwargs: object) -> Layer:
     """Create a convolution: `Convolution2D(32, 3, 3)` has a kernel of 3 x 3."""
     names = _SIZES[rank]
     positional = rank > 1 and len(args) > rank and all(isinstance(n, int) for n in args[1 : rank + 1])
@@ -70,13 +70,9 @@ _MERGES = {
 
 
 def merge(
-    inputs: Sequence[TensorLike],
-    mode: str = "sum",
-    dot_axes: int | tuple[int, int] = -1,
-    concat_axis: int = -1,
-    name: str | None = None,
-    **unused: object,
-) -> Tensor:
+    inputs: Sequence[TensorLike], mode: str = "sum", dot_axes: int | tuple[int, int] = -1,
+    concat_axis: int = -1, name: str | None = None, **unused: object,
+) -> Tensor:  # fmt: skip
     """Merge several tensors into one.
 
     Args:

@@ -46,12 +46,9 @@ class LegacyHistory(dict[str, Any]):
 
 
 def fit_generator(
-    self: Model,
-    generator: Iterable[object],
-    steps_per_epoch: int | None = None,
-    epochs: int = 1,
+    self: Model, generator: Iterable[object], steps_per_epoch: int | None = None, epochs: int = 1,
     **kwargs: Any,
-) -> callbacks.History:
+) -> callbacks.History:  # fmt: skip
     """Call `fit` on batches of a generator."""
     log_deprecated("Model.fit_generator()", "Model.fit()")
     if _KERAS1_ARGUMENTS & kwargs.keys():  # the second argument counted samples then
@@ -144,12 +141,9 @@ class CompiledLoss:
         self._model = model
 
     def __call__(
-        self,
-        y_true: Tree,
-        y_pred: Tree,
-        sample_weight: Tree = None,
+        self, y_true: Tree, y_pred: Tree, sample_weight: Tree = None,
         regularization_losses: Sequence[Tensor] | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Compute the loss of a batch.
 
         Args:
@@ -223,13 +217,9 @@ def reset_model_states(self: Model) -> None:
 
 
 def minimize(
-    self: Optimizer,
-    loss: Tree,
-    var_list: Tree,
-    grad_loss: object = None,
-    name: str | None = None,
+    self: Optimizer, loss: Tree, var_list: Tree, grad_loss: object = None, name: str | None = None,
     tape: GradientTape | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Update variables by the gradients of a loss: a function, or a tensor that `tape` watched."""
     from hornbeam_compat.tensorflow.tape import GradientTape as Tape
 

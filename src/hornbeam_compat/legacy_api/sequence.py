@@ -30,18 +30,10 @@ class TimeseriesGenerator(PyDataset):
     """
 
     def __init__(
-        self,
-        data: npt.ArrayLike,
-        targets: npt.ArrayLike,
-        length: int,
-        sampling_rate: int = 1,
-        stride: int = 1,
-        start_index: int = 0,
-        end_index: int | None = None,
-        shuffle: bool = False,
-        reverse: bool = False,
-        batch_size: int = 128,
-    ) -> None:
+        self, data: npt.ArrayLike, targets: npt.ArrayLike, length: int, sampling_rate: int = 1,
+        stride: int = 1, start_index: int = 0, end_index: int | None = None, shuffle: bool = False,
+        reverse: bool = False, batch_size: int = 128,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.data, self.targets = np.asarray(data), np.asarray(targets)
         if len(self.data) != len(self.targets):

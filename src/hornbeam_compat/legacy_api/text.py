@@ -39,13 +39,9 @@ def text_to_word_sequence(
 
 
 def hashing_trick(
-    text: str,
-    n: int,
-    hash_function: Callable[[str], int] | Literal["md5"] | None = None,
-    filters: str = _FILTERS,
-    lower: bool = True,
-    split: str = " ",
-) -> list[int]:
+    text: str, n: int, hash_function: Callable[[str], int] | Literal["md5"] | None = None,
+    filters: str = _FILTERS, lower: bool = True, split: str = " ",
+) -> list[int]:  # fmt: skip
     """Hash the words of a text to integers from 1 to n - 1.
 
     Args:
@@ -86,15 +82,9 @@ class Tokenizer:
     """
 
     def __init__(
-        self,
-        num_words: int | None = None,
-        filters: str = _FILTERS,
-        lower: bool = True,
-        split: str = " ",
-        char_level: bool = False,
-        oov_token: str | None = None,
-        **kwargs: int,
-    ) -> None:
+        self, num_words: int | None = None, filters: str = _FILTERS, lower: bool = True, split: str = " ",
+        char_level: bool = False, oov_token: str | None = None, **kwargs: int,
+    ) -> None:  # fmt: skip
         self.num_words = kwargs.pop("nb_words", num_words)
         self.filters, self.lower, self.split = filters, lower, split
         self.char_level, self.oov_token = char_level, oov_token

@@ -41,8 +41,11 @@ _PRIVATE = {
     "python.framework.tensor_shape": "dtypes root",
     "python.framework.tensor_spec": "root",
     "python.framework.tensor_util": "root",
+    "python.layers": "",
+    "python.layers.utils": "hornbeam_compat.legacy_api.conv_utils",
     "python.ops.init_ops": "root hornbeam.initializers",
     "python.ops.init_ops_v2": "root hornbeam.initializers",
+    "python.ops.lookup_ops": "data:lookup",
     "python.platform.gfile": "files:io.gfile",
     "python.platform.tf_logging": "runtime:tf_logging",
     "python.util.nest": "runtime:nest",
@@ -56,6 +59,7 @@ _NAMESPACES = {
     "autograph.experimental": "runtime:autograph",
     "compat": "runtime:compat",
     "compat.v1": "runtime:compat root",
+    "compat.v1.image": "image_v1 image",
     "compat.v2": "root tensor_protos:tf distances",
     "config": "runtime:config",
     "config.experimental": "runtime:config",
@@ -144,7 +148,9 @@ class Namespace(ModuleType):
             value = getattr(self._sources[name], name)
             return accepting_ragged(name, value, self.__name__) if self.__name__ in _RAGGED else value
         full_name = f"{self.__name__}.{name}"
-        public = full_name.replace(".compat.v1.", ".").replace(".compat.v2.", ".")
+        public = full_name
+        if _relative(full_name) not in _NAMESPACES:
+            public = full_name.replace(".compat.v1.", ".").replace(".compat.v2.", ".")
         if public in _KERAS_MODULES:
             return importlib.import_module(f"tensorflow.keras.{name}")
         if public in ("tensorflow.keras", "tensorflow.python.keras") or _relative(public) in _NAMESPACES:
@@ -177,7 +183,7 @@ def namespace(fullname: str) -> ModuleType:
     docs = []
     for part in _NAMESPACES[relative].split():
         module, _, key = part.partition(":")
-        own = module if module.startswith("hornbeam.") else f"hornbeam_compat.tensorflow.{module}"
+        own = module if "." in module else f"hornbeam_compat.tensorflow.{module}"
         target = importlib.import_module(own)
         docs.append(target.__doc__)
         names = target.NAMESPACES[key].split() if key else target.__all__

@@ -27,7 +27,8 @@ __all__ = [
     "ResizeMethod", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
     "adjust_saturation", "central_crop", "convert_image_dtype", "crop_and_resize", "crop_to_bounding_box",
     "decode_image", "decode_jpeg", "decode_png", "encode_jpeg", "encode_png", "extract_patches",
-    "flip_left_right", "flip_up_down", "grayscale_to_rgb", "hsv_to_rgb", "pad_to_bounding_box",
+    "flip_left_right", "flip_up_down", "grayscale_to_rgb", "hsv_to_rgb", "non_max_suppression",
+    "non_max_suppression_with_scores", "pad_to_bounding_box",
     "per_image_standardization", "psnr", "random_brightness", "random_contrast", "random_crop",
     "random_flip_left_right", "random_flip_up_down", "random_hue", "random_saturation", "resize",
     "resize_with_crop_or_pad", "resize_with_pad", "rgb_to_grayscale", "rgb_to_hsv", "rgb_to_yuv", "rot90",
@@ -303,6 +304,42 @@ def _sample_weights(first: Tensor, last: Tensor, size: int, count: int, method: 
     inside = ops.logical_and(positions >= 0, positions <= size - 1)
     positions = ops.floor(positions + 0.5) if method == "nearest" else positions
     return ops.relu(1 - ops.abs(positions[..., None] - np.arange(size, dtype="float32"))), inside
+
+
+def non_max_suppression_with_scores(
+    boxes: TensorLike, scores: TensorLike, max_output_size: int, iou_threshold: float = 0.5,
+    score_threshold: float = -np.inf, soft_nms_sigma: float = 0.0, name: str | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Return the indices of boxes that overlap with no better one, and their scores, by values.
+
+    With `soft_nms_sigma` overlaps lower the scores of the others instead (Bodla et al. 2017).
+    """
+    corners, rest = np.asarray(boxes, "float32"), np.array(scores, "float32")
+    low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
+    areas, alive = (high - low).prod(1), rest > score_threshold
+    chosen: list[int] = []
+    while len(chosen) < int(max_output_size) and alive.any():
+        best = int(np.where(alive, rest, -np.inf).argmax())
+        chosen.append(best)
+        common = np.maximum(np.minimum(high, high[best]) - np.maximum(low, low[best]), 0).prod(1)
+        overlap = common / np.maximum(areas + areas[best] - common, 1e-12)
+        alive[best] = False
+        if not soft_nms_sigma:
+            alive &= overlap <= iou_threshold
+        else:
+            rest[alive] *= np.exp(-0.5 / soft_nms_sigma * overlap[alive] ** 2)
+            alive &= rest > score_threshold
+    return as_tensor(np.array(chosen, "int32")), as_tensor(rest[chosen])
+
+
+def non_max_suppression(
+    boxes: TensorLike, scores: TensorLike, max_output_size: int, iou_threshold: float = 0.5,
+    score_threshold: float = -np.inf, name: str | None = None,
+) -> Tensor:  # fmt: skip
+    """Return the indices of boxes that overlap with no better one, by values."""
+    return non_max_suppression_with_scores(
+        boxes, scores, max_output_size, iou_threshold, score_threshold
+    )[0]  # fmt: skip
 
 
 def _apply_to_floats(fn: Callable[..., Any], image: TensorLike) -> Tensor:

@@ -6,7 +6,8 @@ import tensorflow.compat.v2 as tf2
 from tensorflow.python.client import device_lib
 from tensorflow.python.eager import backprop, context
 from tensorflow.python.framework import constant_op, dtypes, ops, tensor_shape, tensor_util
-from tensorflow.python.ops import array_ops, ctc_ops, math_ops, nn_ops
+from tensorflow.python.layers import utils
+from tensorflow.python.ops import array_ops, ctc_ops, lookup_ops, math_ops, nn_ops
 from tensorflow.python.ops.init_ops_v2 import Zeros, glorot_normal
 from tensorflow.python.platform import tf_logging as logging
 from tensorflow.python.util import nest
@@ -24,6 +25,23 @@ channels = tf.reshape(tf.range(1.0, 5.0), (1, 1, 1, 4))
 scaled = tf.nn.local_response_normalization(channels, depth_radius=1, bias=1.0, alpha=2.0, beta=1.0)
 assert np.allclose(scaled, [[[[1 / 11, 2 / 29, 3 / 59, 4 / 51]]]])
 assert tf2.__version__ == tf.__version__
+assert utils.conv_output_length(7, 3, "valid", 2) == 3
+assert callable(lookup_ops.TextFileInitializer)
+
+# -- tf.compat.v1.image, and boxes ---------------------------------------------------------------------------
+
+pixels = np.arange(8.0, dtype="float32").reshape(1, 2, 4, 1)
+v1 = tf.compat.v1.image
+assert np.allclose(v1.resize(pixels, (2, 2))[0, :, :, 0], [[0, 2], [4, 6]])
+assert np.allclose(v1.resize_bilinear(pixels, (3, 3), align_corners=True)[0, 1, :, 0], [2, 3.5, 5])
+assert np.allclose(v1.resize_nearest_neighbor(pixels, (2, 2), align_corners=True)[0, 0, :, 0], [0, 3])
+assert np.allclose(tf.image.resize(pixels, (2, 2))[0, 0, :, 0], [0.5, 2.5])
+boxes = np.array([[0, 0, 2, 2], [0, 0, 2, 1.5], [3, 3, 4, 4], [0, 0, 0.5, 0.5]], "float32")
+scores = np.array([0.5, 0.75, 0.25, 0.125], "float32")
+assert np.array(tf.image.non_max_suppression(boxes, scores, 3)).tolist() == [1, 2, 3]
+chosen, values = tf.image.non_max_suppression_with_scores(boxes, scores, 4, 1.0, 0.2, 0.5)
+assert np.array(chosen).tolist() == [1, 0, 2]
+assert np.allclose(values, [0.75, 0.5 * np.exp(-0.5625), 0.25])
 assert nest.flatten([1, [2, {"a": 3}]]) == [1, 2, 3]
 assert context.executing_eagerly()
 assert tensor_util.is_tensor(ops.convert_to_tensor([1.0]))
