@@ -1,4 +1,11 @@
-"""Frozen files with random changes, read and run by the C library: errors, never a crash or a panic."""
+"""Frozen files with random changes, read and run by the C library: errors, never a crash or a panic.
+
+HORNBEAM_C_LIBRARY names the folder of another library, such as one under AddressSanitizer:
+
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=/tmp/asan cargo rustc --release \\
+        -p hornbeam-capi --crate-type cdylib --target x86_64-unknown-linux-gnu
+    HORNBEAM_C_LIBRARY=/tmp/asan/x86_64-unknown-linux-gnu/release pytest tests/embed/test_mutated_files.py
+"""
 
 from __future__ import annotations
 
