@@ -67,6 +67,22 @@ def test_patterns_match_whole_strings(path: Path) -> None:
     assert result(path, "RegexFullMatch", WORDS, code=BOOL, pattern="o") == [[False] * 2] * 2
 
 
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"tokenexp": "[a-z]+"}, [["a", "bc", "#"], ["d", "e", "f"]]),
+        ({"tokenexp": r"\w\w"}, [["bc"], ["#"]]),
+        ({"separators": [", ", " "]}, [["a", "bc"], ["d,e", "f"]]),
+        ({"separators": [""], "mincharnum": 1}, [list("a, bc"), list("d,e f")]),
+        ({"tokenexp": "[a-z]+", "mincharnum": 2, "mark": 1}, [["\2", "bc", "\3"], ["\2", "\3", "#"]]),
+    ],
+)
+def test_text_becomes_tokens(path: Path, attributes: Any, expected: Any) -> None:
+    """By the operator that converters of text pipelines use."""
+    text = np.array(["a, bc", "d,e f"], object)
+    assert result(path, "Tokenizer", text, domain="com.microsoft", pad_value="#", **attributes) == expected
+
+
 @pytest.mark.parametrize("pattern", ["(a+)+", "(a|a)*", "(?=a)a", r"(a)\1", "((x|y+)z)*"])
 def test_patterns_that_could_take_forever_are_refused(path: Path, pattern: str) -> None:
     with pytest.raises(GraphError, match="are not run"):

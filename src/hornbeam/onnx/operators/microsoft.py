@@ -20,17 +20,7 @@ from hornbeam.onnx.operators.products import gemm
 from hornbeam.onnx.operators.sampling import sampled
 from hornbeam.onnx.operators.selection import unique
 from hornbeam.onnx.operators.shaping import range_
-from hornbeam.onnx.operators.vocabulary import (
-    ANY,
-    LAST,
-    OPERATORS,
-    Call,
-    F,
-    axis_of,
-    ints,
-    number,
-    operator,
-)
+from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Call, F, axis_of, ints, number, operator
 from hornbeam.onnx.operators.windows import conv, max_pool, rms_normalization
 
 
@@ -177,12 +167,7 @@ def _normalized(call: Call, x: Tensor, gamma: Tensor, beta: Tensor | None, simpl
 
 @microsoft("SkipLayerNormalization", weights=(2, 3, 4))
 def skip_layer_normalization(
-    call: Call,
-    x: Tensor,
-    skip: Tensor,
-    gamma: Tensor,
-    beta: Tensor | None = None,
-    bias: Tensor | None = None,
+    call: Call, x: Tensor, skip: Tensor, gamma: Tensor, beta: Tensor | None = None, bias: Tensor | None = None
 ) -> tuple[Any, ...]:
     """Normalize x + skip + bias over the last axis; the fourth output is the sum."""
     total = x + skip if bias is None else x + skip + bias

@@ -137,10 +137,31 @@ def split(call: Call, x: TensorLike) -> tuple[np.ndarray, np.ndarray]:
     delimiter, most = call.get("delimiter", "") or None, call.get("maxsplit", -1)
     values = known(x, "text")
     parts = [s.split(delimiter, most) if s else [] for s in values.reshape(-1).tolist()]
-    longest = max(map(len, parts), default=0)
-    padded = [s for row in parts for s in [*row, *[""] * (longest - len(row))]]
     counts = np.array([len(row) for row in parts], "int64").reshape(values.shape)
-    return object_array(padded, (*values.shape, longest)), counts
+    return _padded(parts, values.shape, ""), counts
+
+
+def _padded(rows: Sequence[Sequence[str]], shape: Sequence[int], fill: str) -> np.ndarray:
+    longest = max(map(len, rows), default=0)
+    return object_array(
+        [s for row in rows for s in [*row, *[fill] * (longest - len(row))]], (*shape, longest)
+    )
+
+
+@operator("com.microsoft::Tokenizer", tensors=0)
+def tokenize(call: Call, x: TensorLike) -> np.ndarray:
+    """Split strings into the tokens that match a pattern, or into what separators leave, and pad them."""
+    values, expression, separators = known(x, "text"), call.get("tokenexp", ""), call.get("separators", [])
+    least, mark = call.get("mincharnum", 1), call.get("mark", 0)
+    pattern = _pattern(expression or "|".join(filter(None, separators)) or "(?s:.)")
+    is_split = not expression and any(separators)
+
+    def tokens(s: str) -> list[str]:
+        parts = pattern.split(s) if is_split else [match.group() for match in pattern.finditer(s)]
+        kept = [token for token in parts if len(token) >= least]
+        return ["\x02", *kept, "\x03"] if mark else kept
+
+    return _padded([tokens(s) for s in values.reshape(-1).tolist()], values.shape, call.get("pad_value", ""))
 
 
 @operator("StringNormalizer", tensors=0)
@@ -160,10 +181,14 @@ def normalize(call: Call, x: TensorLike) -> np.ndarray:
 @operator("RegexFullMatch", tensors=0)
 def full_match(call: Call, x: TensorLike) -> TensorLike:
     """Mark strings that a pattern matches from their beginning to their end."""
-    pattern = call.get("pattern", "")
-    _check_pattern(_PARSER.parse(pattern), False)
-    matches: TensorLike = each(x, lambda s: re.fullmatch(pattern, s) is not None, bool)
+    pattern = _pattern(call.get("pattern", ""))
+    matches: TensorLike = each(x, lambda s: pattern.fullmatch(s) is not None, bool)
     return matches
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    _check_pattern(_PARSER.parse(text), False)
+    return re.compile(text, re.ASCII)  # as \w and \d are in RE2
 
 
 def _check_pattern(part: Any, repeated: bool) -> None:
