@@ -292,7 +292,6 @@ add("Inverse", floats(2, 4, 4) + 4 * np.eye(4, dtype="float32"))
 add("Trilu", floats(3, 4), upper=0)
 add("Pad", floats(2, 3), np.array([0, 1, 1, 0]), np.float32(3), fixed=(1,))
 add("GatherND", floats(3, 4), np.array([[0, 1], [2, 3]]))
-add("ExpandDims", floats(3, 4), np.array(1, "int32"), fixed=(1,))
 add("GridSample", X, floats(2, 4, 5, 2, scale=0.5), mode="bilinear")
 BOXES = np.float32([[0.1, 0.2, 0.7, 0.9], [0, 0, 1.2, 1.1], [0.5, 0.6, 0.2, 0.3]])
 for _mode, _size in (("bilinear", (3, 4)), ("nearest", (3, 4)), ("bilinear", (1, 1))):
@@ -343,8 +342,6 @@ def of_formulas() -> dict[str, tuple[Case, np.ndarray]]:
     windows = np.lib.stride_tricks.sliding_window_view(X, (3, 3), (2, 3))
     convolved = np.einsum("nchwij,ocij->nhwo", windows, kernel)
     packed, pairs = floats(2, 5, 4, 3, 4), floats(2, 6, 4, 2, 4)
-    levels = bytes_(2, 3, 5)
-    means = (levels.astype("float32") - 100).mean(1, keepdims=True) * 0.1 / 0.2 + 128
     table = {
         "BiasSplitGelu": ([x, bias], {}, (x + bias)[..., :4] * normal((x + bias)[..., 4:])),
         "BiasAdd": ([x, bias, skip], {}, x + bias + skip),
@@ -359,7 +356,6 @@ def of_formulas() -> dict[str, tuple[Case, np.ndarray]]:
             [Q, pairs], {"num_heads": 4},
             attended(Q.reshape(2, 5, 4, 4), pairs[:, :, :, 0], pairs[:, :, :, 1]),
         ),
-        "QLinearReduceMean": ([levels, *LEVELS, *TARGET], {"axes": [1]}, np.round(means).astype("uint8")),
     }  # fmt: skip
     return {
         label: (Case(label.split()[0], inputs, (str(y.dtype),), (), 1e-4, "com.microsoft", attributes), y)
@@ -375,7 +371,7 @@ def test_operators_of_other_devices(label: str, tmp_path: Path) -> None:
     case, expected = FORMULAS[label]
     feeds = file_of(case._replace(inputs=[np.asarray(x) for x in case.inputs]), tmp_path / "m.onnx")
     (y,) = outputs_of(tmp_path / "m.onnx", feeds)
-    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1 if y.dtype == "uint8" else 1e-4)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_operators_with_known_operands(tmp_path: Path) -> None:

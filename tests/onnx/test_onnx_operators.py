@@ -24,10 +24,10 @@ from tests.helpers.onnx_cases import Case, cases, floats  # noqa: E402
 ALL = cases()
 IN_ONNX_S_OWN_TESTS = """
     AffineGrid Attention BitCast BlackmanWindow CausalConvWithState CenterCropPad Col2Im Compress
-    ConcatFromSequence ConvInteger CumProd DeformConv Det DynamicQuantizeLinear GlobalLpPool
+    ConcatFromSequence ConvInteger CumProd DFT DeformConv Det DynamicQuantizeLinear GlobalLpPool
     GridSample HammingWindow HannWindow LinearAttention LpPool MatMulInteger MaxUnpool
     MelWeightMatrix NegativeLogLikelihoodLoss NonMaxSuppression NonZero QLinearConv QLinearMatMul
-    RMSNormalization ReverseSequence RoiAlign RotaryEmbedding SequenceAt SequenceConstruct
+    RMSNormalization ReverseSequence RoiAlign RotaryEmbedding STFT SequenceAt SequenceConstruct
     RegexFullMatch SequenceEmpty SequenceErase SequenceInsert SequenceLength SoftmaxCrossEntropyLoss
     SplitToSequence StringConcat StringNormalizer StringSplit Swish TensorScatter TfIdfVectorizer Unique
 """

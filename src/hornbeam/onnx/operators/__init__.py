@@ -36,6 +36,7 @@ from hornbeam.onnx.operators import scores as scores
 from hornbeam.onnx.operators import selection as selection
 from hornbeam.onnx.operators import sequences as sequences
 from hornbeam.onnx.operators import shaping as shaping
+from hornbeam.onnx.operators import spectra as spectra
 from hornbeam.onnx.operators import strings as strings
 from hornbeam.onnx.operators import windows as windows
 from hornbeam.onnx.operators.execution import TextRun, integers_of_trace, run_graph

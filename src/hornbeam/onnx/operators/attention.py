@@ -86,7 +86,8 @@ def attention(
         widths = [(0, 0)] * (len(mask.shape) - 1) + [(0, missing)]
         mask = ops.pad(mask, widths, constant_values=False if mask.dtype == "bool" else -math.inf)
     if mask is not None and mask.dtype == "bool":
-        mask, allowed = None, mask if allowed is None else ops.logical_and(mask, allowed)
+        allowed = mask if allowed is None else ops.logical_and(mask, allowed)
+        mask = None
     scale, precision = call.get("scale", 0.0), call.get("softmax_precision", 0)
     y, stages = attend(q, k, v, scale, allowed, mask, call.get("softcap", 0.0), precision)
     return joined_heads(y) if is_flat else y, *present, stages[call.get("qk_matmul_output_mode", 0)]

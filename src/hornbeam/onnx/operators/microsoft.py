@@ -20,13 +20,18 @@ from hornbeam.onnx.operators.products import gemm
 from hornbeam.onnx.operators.sampling import sampled
 from hornbeam.onnx.operators.selection import unique
 from hornbeam.onnx.operators.shaping import range_
-from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Call, F, axis_of, ints, number, operator
+from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Call, F, axis_of, ints, operator
 from hornbeam.onnx.operators.windows import conv, max_pool, rms_normalization
 
 
 def microsoft(names: str, *arguments: Any, **options: Any) -> Callable[[F], F]:
     """Register a function under names of the domain com.microsoft, as `operator` does."""
     return operator(" ".join(f"com.microsoft::{name}" for name in names.split()), *arguments, **options)
+
+
+def filled(inputs: Sequence[Any], count: int) -> list[Any]:
+    """Return `count` inputs: None for those that are left out at the end."""
+    return list(inputs) + [None] * (count - len(inputs))
 
 
 # Operators that are as the standard ones, of a version in which their settings are inputs.
@@ -156,41 +161,31 @@ def simplified_layer_normalization(call: Call, x: Tensor, scale: Tensor) -> Any:
     return (y, ops.rsqrt(squares + call.get("epsilon", 1e-5))) if call.outputs > 1 else y
 
 
-def _normalized(call: Call, x: Tensor, gamma: Tensor, beta: Tensor | None, simplified: bool = False) -> Any:
-    """Normalize by mean and variance over the last axis, or the root mean square; None for them follow."""
-    call.get("axis")
-    epsilon = call.get("epsilon", 1e-5 if simplified else 1e-12)
-    if simplified:
-        return ops.rms_normalization(x, gamma, -1, epsilon), None, None
-    return ops.layer_normalization(x, gamma, beta, -1, epsilon), None, None
-
-
-@microsoft("SkipLayerNormalization", weights=(2, 3, 4))
-def skip_layer_normalization(
-    call: Call, x: Tensor, skip: Tensor, gamma: Tensor, beta: Tensor | None = None, bias: Tensor | None = None
-) -> tuple[Any, ...]:
+@microsoft("SkipLayerNormalization SkipSimplifiedLayerNormalization", weights=(2, 3, 4))
+def skip_layer_normalization(call: Call, x: Tensor, skip: Tensor, gamma: Tensor, *rest: Any) -> Any:
     """Normalize x + skip + bias over the last axis; the fourth output is the sum."""
+    is_simple = "Simplified" in call.op
+    beta, bias = filled((None, *rest) if is_simple else rest, 2)
     total = x + skip if bias is None else x + skip + bias
-    return *_normalized(call, total, gamma, beta), total
-
-
-@microsoft("SkipSimplifiedLayerNormalization", weights=(2, 3))
-def skip_simplified(call: Call, x: Tensor, skip: Tensor, gamma: Tensor, bias: Tensor | None = None) -> Any:
-    """Normalize x + skip + bias by the root mean square; the fourth output is the sum."""
-    total = x + skip if bias is None else x + skip + bias
-    return *_normalized(call, total, gamma, None, simplified=True), total
+    epsilon = call.get("epsilon", 1e-5 if is_simple else 1e-12)
+    if is_simple:
+        y = ops.rms_normalization(total, gamma, -1, epsilon)
+    else:
+        y = ops.layer_normalization(total, gamma, beta, -1, epsilon)
+    return y, None, None, total
 
 
 @microsoft("EmbedLayerNormalization", weights=range(2, 7))
-def embed_layer_normalization(call: Call, ids: Tensor, segments: Any, *rest: Any) -> tuple[Any, ...]:
+def embed_layer_normalization(call: Call, ids: Tensor, segments: Any, *rest: Any) -> tuple[Tensor, ...]:
     """Add the vectors of words, positions and segments, and normalize; count the words under a mask."""
-    words, places, kinds, gamma, beta, mask, positions = [*rest, *[None] * (7 - len(rest))]
+    words, places, kinds, gamma, beta, mask, positions = filled(rest, 7)
     call.get("mask_index_type")
     at = ops.arange(ids.shape[1]) if positions is None else positions
     total = ops.take(words, ids, axis=0) + ops.take(places, at, axis=0)
     total = total if kinds is None else total + ops.take(kinds, segments, axis=0)
-    rows = ops.zeros_like(ids) if mask is None else mask
-    return _normalized(call, total, gamma, beta)[0], ops.cast(ops.sum(rows, axis=1), "int32"), total
+    count = ops.sum(ops.zeros_like(ids) if mask is None else mask, axis=1)
+    y = ops.layer_normalization(total, gamma, beta, -1, call.get("epsilon", 1e-12))
+    return y, ops.cast(count, "int32"), total
 
 
 # -- others --------------------------------------------------------------------------------------------------
@@ -201,12 +196,6 @@ def range_by_one(call: Call, start: TensorLike, limit: TensorLike, delta: Tensor
     """Create numbers from `start` up to `limit`, excluded, in steps, of 1 by default."""
     step = np.ones((), as_tensor(start).dtype) if delta is None else delta
     return range_(call, start, limit, step)
-
-
-@microsoft("ExpandDims", tensors=1)
-def expand_dims(call: Call, x: Tensor, axis: TensorLike) -> Tensor:
-    """Insert an axis of size 1."""
-    return ops.expand_dims(x, number(axis, "axis"))
 
 
 @microsoft("Unique", tensors=0)

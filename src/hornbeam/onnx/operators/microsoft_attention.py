@@ -13,7 +13,7 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.onnx.operators.attention import attend, joined_heads, rotated, split_heads
-from hornbeam.onnx.operators.microsoft import microsoft
+from hornbeam.onnx.operators.microsoft import filled, microsoft
 from hornbeam.onnx.operators.microsoft_quantized import matmul_integer_to_float
 from hornbeam.onnx.operators.vocabulary import Call, number
 
@@ -89,7 +89,7 @@ def attention(
 @microsoft("QAttention")
 def quantized_attention(call: Call, *inputs: Any) -> tuple[Tensor, Tensor]:
     """Project quantized numbers by a quantized product, and attend."""
-    x, w, b, x_scale, w_scale, mask, x_zero, w_zero, past = [*inputs, *[None] * (9 - len(inputs))]
+    x, w, b, x_scale, w_scale, mask, x_zero, w_zero, past = filled(inputs, 9)
     product = matmul_integer_to_float(call, x, w, x_scale, w_scale, x_zero, w_zero, b)
     return _of_one_product(call, product, mask, past, None)
 
@@ -97,7 +97,7 @@ def quantized_attention(call: Call, *inputs: Any) -> tuple[Tensor, Tensor]:
 @microsoft("MultiHeadAttention", weights=(3,))
 def multi_head_attention(call: Call, *inputs: Any) -> tuple[Tensor, ...]:
     """Attend with queries, keys and values that are projected before, and get a bias here."""
-    q, k, v, b, mask, bias, *past = [*inputs, *[None] * (10 - len(inputs))]
+    q, k, v, b, mask, bias, *past = filled(inputs, 10)
     if past[2] is not None or past[3] is not None:
         raise GraphError("past_sequence_length and cache_indirection are not supported")
     packed, count = q if k is None else k, call.get("num_heads", 0)
@@ -123,8 +123,8 @@ def rotary_embedding(call: Call, x: Tensor, positions: Tensor, cos: Tensor, sin:
     rows = split_heads(x, count or x.shape[-1] // width) if is_flat else x
     if len(positions.shape) == 1:
         positions = ops.reshape(positions, (1, 1)) + ops.arange(rows.shape[2], dtype=positions.dtype)
-    angles = (ops.take(table, positions, axis=0) for table in (cos, sin))
-    y = rotated(rows, *angles, width, call.get("interleaved", 0))
+    cos, sin = ops.take(cos, positions, axis=0), ops.take(sin, positions, axis=0)
+    y = rotated(rows, cos, sin, width, call.get("interleaved", 0))
     return joined_heads(y) if is_flat else y
 
 
@@ -144,9 +144,7 @@ def group_query_attention(
 
     lengths: number of keys of each sample, less one, those of this call included. total: the largest number.
     """
-    cos, sin, positions, bias, sink, *more = [
-        x if x is None else as_tensor(x) for x in (*others, *[None] * (10 - len(others)))
-    ]
+    cos, sin, positions, bias, sink, *more = [x if x is None else as_tensor(x) for x in filled(others, 10)]
     if any(x is not None for x in more):
         raise GraphError("quantized caches, norms of queries and numbers of queries are not supported")
     call.only(k_quant_type="NONE", v_quant_type="NONE", sliding_window_cache=0, qk_output=0)
@@ -161,17 +159,16 @@ def group_query_attention(
     ends = ops.reshape(ops.cast(lengths, "int64"), (-1, 1)) + 1
     starts = ops.zeros_like(ends) if most == steps else ends - steps  # of the keys of this call
     at = starts + ops.arange(steps, dtype="int64")
-    if call.get("do_rotary", 0):
+    interleaved = call.get("rotary_interleaved", 0)
+    if call.get("do_rotary", 0) and cos is not None and sin is not None:
         places = at if positions is None else positions
-        angles = [ops.take(table, places, axis=0) for table in (cos, sin)]
-        interleaved, width = call.get("rotary_interleaved", 0), 2 * cos.shape[-1]
-        rows[:2] = [rotated(x, *angles, width, interleaved) for x in rows[:2]]
-    call.get("rotary_interleaved")
+        cos, sin = ops.take(cos, places, axis=0), ops.take(sin, places, axis=0)
+        rows[:2] = [rotated(x, cos, sin, 2 * cos.shape[-1], interleaved) for x in rows[:2]]
     room = 0 if past_k is None else past_k.shape[2]
     keys = ops.arange(max(room, most), dtype="int64")
     is_old, is_new = keys < starts, ops.logical_and(keys >= starts, keys < starts + steps)
     index = ops.where(is_old, keys, room + ops.clip(keys - starts, 0, steps - 1))[:, None, :, None]
-    present = []
+    present: list[Tensor] = []
     for old, new in ((past_k, rows[1]), (past_v, rows[2])):
         both = new if old is None else ops.concatenate([old, new], axis=2)
         used = ops.logical_or(is_old, is_new)[:, None, :, None]
@@ -186,5 +183,5 @@ def group_query_attention(
         sink = ops.zeros((heads,))
     call.get("smooth_softmax")
     allowed, cap = ops.expand_dims(allowed, 1), call.get("softcap", 0.0)
-    y, _ = attend(rows[0], *present, call.get("scale", 0.0), allowed, bias, cap, sink=sink)
+    y, _ = attend(rows[0], present[0], present[1], call.get("scale", 0.0), allowed, bias, cap, sink=sink)
     return joined_heads(y), *present

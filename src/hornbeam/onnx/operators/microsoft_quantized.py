@@ -9,7 +9,7 @@ from typing import Any
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
-from hornbeam.onnx.operators.microsoft import microsoft
+from hornbeam.onnx.operators.microsoft import filled, microsoft
 from hornbeam.onnx.operators.quantized import (
     dequantize,
     dynamic_quantize,
@@ -49,7 +49,6 @@ def _on_numbers(op: str, count: int) -> Callable[..., Tensor]:
 
 for _op, _count in (("Add", 2), ("Mul", 2), ("Sigmoid", 1), ("LeakyRelu", 1)):
     microsoft(f"QLinear{_op}", ANY)(_on_numbers(_op, _count))
-microsoft("QLinearReduceMean")(_on_numbers("ReduceMean", 1))
 
 
 @microsoft("QLinearSoftmax")
@@ -63,7 +62,8 @@ def qlinear_softmax(
 @microsoft("QLinearWhere")
 def qlinear_where(call: Call, condition: Tensor, *inputs: Any) -> Tensor:
     """Select elements of two quantized tensors."""
-    return _result(ops.where(condition, *_triples(inputs[:6])), inputs[0], *inputs[6:])
+    x, y = _triples(inputs[:6])
+    return _result(ops.where(condition, x, y), inputs[0], *inputs[6:])
 
 
 @microsoft("QLinearConcat")
@@ -127,7 +127,7 @@ def dynamic_quantize_matmul(
 @microsoft("QGemm")
 def qgemm(call: Call, *inputs: Any) -> Tensor:
     """Compute alpha (A B + C) of quantized matrices; the result is quantized if it has a scale."""
-    a, a_scale, a_zero, b, b_scale, b_zero, c, scale, zero = [*inputs, *[None] * (9 - len(inputs))]
+    a, a_scale, a_zero, b, b_scale, b_zero, c, scale, zero = filled(inputs, 9)
     a, b = (ops.transpose(x) if call.get(f"trans{name}", 0) else x for x, name in ((a, "A"), (b, "B")))
     total = ops.matmul(shifted(a, a_zero, -1), shifted(b, b_zero, -1))
     total = total if c is None else total + c

@@ -10,6 +10,7 @@ from hornbeam import primitives as p
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
 from hornbeam.ir.node import Node
+from hornbeam.onnx.operators.elementwise import ACTIVATIONS, UNARY
 from hornbeam.onnx.operators.vocabulary import Call, operator
 
 # Function of x (batch, steps, gates * units) with its bias, recurrent kernel (units, gates * units),
@@ -67,16 +68,33 @@ def _recurrent(
     )
 
 
-def _activations(call: Call, defaults: Sequence[str], only: bool = False) -> list[Callable[[Tensor], Tensor]]:
+# Activation functions by their names, which are written in either case. Readers differ in the default
+# of ThresholdedRelu.
+_ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, float]]] = {
+    **{name.lower(): (function, {}) for name, function in UNARY.items()},
+    **{name.lower(): row for name, row in ACTIVATIONS.items() if name != "ThresholdedRelu"},
+}
+
+
+def _activations(call: Call, defaults: Sequence[str]) -> list[Callable[[Tensor], Tensor]]:
     """Return the activation functions of a direction; those of two directions must be equal."""
     names = [str(name).lower() for name in call.attributes.get("activations", defaults)]
-    count = len(defaults)
-    functions = {"sigmoid": ops.sigmoid, "tanh": ops.tanh, "relu": ops.relu}
-    if names != names[:count] * (len(names) // count) or any(name not in functions for name in names):
+    count, clip = len(defaults), call.get("clip", 0.0)
+    if names != names[:count] * (len(names) // count) or any(name not in _ACTIVATIONS for name in names):
         raise GraphError(f"activations {names} are not supported")
-    if only and names[:count] != [name.lower() for name in defaults]:
-        raise GraphError(f"activations {names} are not supported, only {list(defaults)}")
-    return [functions[name] for name in names[:count]]
+    numbers = {key: iter(call.get(f"activation_{key}", [])) for key in ("alpha", "beta")}
+    functions: list[Callable[[Tensor], Tensor]] = []
+    for name in names[:count]:
+        function, settings = _ACTIVATIONS[name]
+        values = [next(numbers[key], default) for key, default in settings.items()]
+        limit = clip if len(functions) < 2 else 0.0  # not of the cells of an LSTM
+        functions.append(_after(function, values, limit) if values or limit else function)
+    return functions
+
+
+def _after(function: Callable[..., Tensor], settings: Any, clip: float) -> Callable[[Tensor], Tensor]:
+    """Return an activation function with its settings, of what is clipped to -clip and clip before."""
+    return lambda x: function(ops.clip(x, -clip, clip) if clip else x, *settings)
 
 
 def _parts(node: Node, count: int) -> tuple[Tensor, list[Tensor]]:
@@ -150,7 +168,7 @@ def lstm(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
     peepholes = inputs[7] if len(inputs) > 7 else None
 
     def run(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, *rest: Any) -> Any:
-        number = bool(rest[-1]) if peepholes is not None and peepholes.shape[0] > 1 else 0
+        number = int(rest[-1]) if peepholes is not None and peepholes.shape[0] > 1 else 0
         return _lstm(call, x, r, b, [*first, None if peepholes is None else peepholes[number]], *rest)
 
     return _recurrent(call, (0, 2, 3, 1), 2, run, inputs[:7])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,6 @@ from hornbeam.errors import GraphError
 from hornbeam.ir.limits import count_elements
 from hornbeam.ir.node import Node
 from hornbeam.onnx.operators.vocabulary import LAST, Call, ints, operator
-
-if TYPE_CHECKING:
-    pass
-
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -375,4 +371,4 @@ def mean_variance_normalization(call: Call, x: Tensor) -> Tensor:
     """Normalize by mean and variance over given axes."""
     axes = tuple(call.get("axes", [0, 2, 3]))
     mean, variance = ops.moments(x, axes, keepdims=True)
-    return (x - mean) / ops.sqrt(variance + 1e-9)
+    return (x - mean) / (ops.sqrt(variance) + 1e-9)

@@ -40,6 +40,8 @@ THROUGH = 8
 _STANDARD = ("", "ai.onnx")
 _FLOAT, _INT, _STRING, _TENSOR, _GRAPH, _FLOATS, _INTS, _STRINGS = range(1, 9)
 _EXTERNAL = 1
+# Codes of dtypes: numbers of four bits, without and with a sign, which are stored in pairs as bytes.
+_FOUR_BITS, _BYTES = (21, 22), 2
 
 
 class OnnxSource:
@@ -50,6 +52,7 @@ class OnnxSource:
         self._folder = os.path.dirname(path) or "."
         self._room = SizeBudget(stored)
         self._counted: set[tuple[int, int]] = set()  # files whose size is counted
+        self._few_bits: set[str] = set()  # arrays that are stored with four bits for a number
         self._large: dict[str, np.ndarray] = {}  # arrays of branches, which become weights
         self.weights: dict[str, np.ndarray] = {}
         if "graph" not in model:
@@ -157,6 +160,11 @@ class OnnxSource:
                     },
                 }
             )
+        for node in nodes:
+            if self._few_bits & set(node["inputs"]) and "DequantizeLinear" not in node["op"]:
+                raise ModelFileError(
+                    f"arrays of four bits are read for DequantizeLinear, not for {node['op']}"
+                )
         return {"constants": {}, "nodes": nodes}, {**arrays, **(self._large if depth == 1 else {})}
 
     def _branch(self, graph: Mapping[str, Any], depth: int) -> dict[str, Any]:
@@ -198,6 +206,13 @@ class OnnxSource:
     def _array(self, tensor: Mapping[str, Any]) -> np.ndarray:
         """The array of a tensor; what it says of its size is checked before anything is allocated."""
         name, shape = tensor.get("name", ""), tuple(tensor["dims"])
+        if (code := tensor.get("data_type", 0)) in _FOUR_BITS and all(n >= 0 for n in shape):
+            size = math.prod(shape)
+            packed = self._array({**tensor, "data_type": _BYTES, "dims": [-(-size // 2)]})
+            self._room.take(f"the array {name!r:.80}", size, size)
+            self._few_bits.add(name)
+            levels = np.stack([packed & 15, packed >> 4], -1).reshape(-1)[:size].reshape(shape)
+            return (levels ^ 8).astype("int8") - np.int8(8) if code == _FOUR_BITS[1] else levels
         try:
             dtype_name = dtype_of(tensor.get("data_type", 0))
             dtype = np.dtype(object) if dtype_name == STRING else numpy_dtype(dtype_name)
