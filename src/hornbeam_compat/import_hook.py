@@ -147,6 +147,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             self._on_tensorflow()
             return namespace(spec.name)
         self._on_keras()
+        if asks_for_keras2():  # where symbolic values were tensors of TensorFlow
+            self._on_tensorflow()
         return _keras_module(spec.name, relative)
 
     def exec_module(self, module: ModuleType) -> None:

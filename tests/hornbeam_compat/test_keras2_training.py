@@ -292,6 +292,18 @@ print((np.array(model.layers[1](np.ones((4, 8)), training=True)) == 0).any(), mo
         "True\nTrue True",
         "",
     ),
+    "inputs of a first Embedding": (
+        """
+import os
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+from keras.engine.topology import get_source_inputs
+model = Sequential([Embedding(10, 4, input_length=6), LSTM(3), Dense(1)])
+print(get_source_inputs(model.output)[0].shape, model.output_shape, len(model.weights))
+print(Sequential([LSTM(3, input_length=5, input_dim=2)]).input_shape)
+""",
+        "(None, 6) (None, 1) 6\n(None, 5, 2)",
+        "input_length= on a first layer is deprecated",
+    ),
     "layers of the first call": (
         """
 class Late(Model):
@@ -354,6 +366,14 @@ def test_script(name: str, tmp_path: Path) -> None:
     assert process.returncode == 0, process.stderr
     assert process.stdout.strip() == printed
     assert process.stderr.count(message) == 1 or not message, process.stderr
+
+
+def test_programs_that_refuse_the_backend_hear_how_to_name_one() -> None:
+    code = "raise ValueError('Invalid backend: native')"
+    process = subprocess.run(
+        [sys.executable, "-m", "hornbeam", "run", "-c", code], capture_output=True, text=True
+    )
+    assert "KERAS_BACKEND=tensorflow (or jax, torch) hornbeam run" in process.stderr
 
 
 # -- elsewhere -----------------------------------------------------------------------------------------------

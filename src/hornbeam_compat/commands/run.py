@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the program; the exit status is its own."""
+    from hornbeam_compat.messages import log_once
     from hornbeam_compat.policy import policy
 
     problem = _problem(args)
@@ -47,7 +48,15 @@ def run(args: argparse.Namespace) -> int:
         return 2
     # Before the engine is chosen: its library may import the real Keras.
     policy.install()
-    return _start(args) if choose_engine(args.engine) else 2
+    try:
+        return _start(args) if choose_engine(args.engine) else 2
+    except Exception as error:
+        if "native" in str(error) and "backend" in str(error).lower():
+            log_once(
+                "the script refuses the name that keras.backend.backend() returns: KERAS_BACKEND=tensorflow "
+                "(or jax, torch) hornbeam run ... shows it one that it knows"
+            )
+        raise
 
 
 def _problem(args: argparse.Namespace) -> str:

@@ -8,6 +8,7 @@ Active under `hornbeam run` only.
 from __future__ import annotations
 
 import importlib
+import operator
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -39,7 +40,7 @@ def lookup(relative: str, name: str) -> object:
     if new is None:
         return None
     log_deprecated(f"{module_name}.{name}", f"{module_name}.{new}")
-    return getattr(importlib.import_module(f"hornbeam.{relative}"), new)
+    return operator.attrgetter(new)(importlib.import_module(f"hornbeam.{relative}".rstrip(".")))
 
 
 def is_legacy_module(relative: str) -> bool:

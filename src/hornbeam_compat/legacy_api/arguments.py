@@ -100,7 +100,9 @@ def patches() -> Iterator[Patch]:
     from hornbeam import callbacks, layers, models
 
     for name, table in {**KERAS1_ARGUMENTS, **_IGNORED}.items():
-        yield accept_names(getattr(layers, name), "__init__", {**KERAS1_ARGUMENTS.get(name, {}), **table})
+        names = {**KERAS1_ARGUMENTS.get(name, {}), **table}
+        names.pop("input_length", None)  # the size of an input, which files have in another place as well
+        yield accept_names(getattr(layers, name), "__init__", names)
     for name, table in CALLBACKS.items():
         if hasattr(callbacks, name):
             yield accept_names(getattr(callbacks, name), "__init__", table)
@@ -112,8 +114,8 @@ def patches() -> Iterator[Patch]:
         yield _with_default(getattr(layers, name), "pool_size", 2)
     yield _accept_size(layers.InputLayer)
     yield _accept_slash(layers.Layer)
-    names = (*layers.Layer._shape_arguments, "batch_size", "input_length", "weights")
-    yield Patch(layers.Layer, "_shape_arguments", names)
+    shapes = (*layers.Layer._shape_arguments, "batch_size", "input_length", "weights")
+    yield Patch(layers.Layer, "_shape_arguments", shapes)
     yield _log_input_shapes(layers.Layer)
     yield _set_first_weights(layers.Layer)
     yield from _rate_patches()
@@ -171,8 +173,9 @@ def _log_input_shapes(layer: type[Layer]) -> Patch:
         for name in kwargs:
             log_deprecated(f"{name}= on a first layer", "keras.Input(shape) before it")
         length, batch_size = kwargs.pop("input_length", None), kwargs.pop("batch_size", None)
-        if "input_dim" in kwargs and length is not None:
-            kwargs["input_shape"] = (length, kwargs.pop("input_dim"))
+        if length is not None:  # of an Embedding without input_dim, which is an argument of its own
+            sizes = tuple(length) if isinstance(length, (list, tuple)) else (length,)
+            kwargs["input_shape"] = (*sizes, *([kwargs.pop("input_dim")] if "input_dim" in kwargs else ()))
         if batch_size is not None and "input_shape" in kwargs:
             kwargs["batch_input_shape"] = (batch_size, *kwargs.pop("input_shape"))
         take_input_shape(self, **kwargs)

@@ -46,6 +46,7 @@ LEGACY_NAMES = {
 
 # (module, earlier name) -> present name in the same module.
 RENAMED = {
+    ("", "get_source_inputs"): "utils.get_source_inputs",
     ("callbacks", "BaseLogger"): "Callback",
     ("initializers", "normal"): "RandomNormal",
     ("initializers", "uniform"): "RandomUniform",
