@@ -109,7 +109,7 @@ after the checks were read, and none was changed. "Words" are those of the whole
 
 
 def run(module: str) -> dict[str, list]:
-    """Return (error, warnings, at) for each program."""
+    """Return (error, warnings, at, printed) for each program."""
     keras = importlib.import_module(module)
     programs = {name: mistake.program for name, mistake in listen.MISTAKES.items()}
     if module == "hornbeam":
@@ -132,7 +132,7 @@ def side(python: str, module: str) -> dict[str, list]:
 
 def message(said: list, words: str) -> str:
     """Return the message that has the words, in one line."""
-    error, warnings, _ = said
+    error, warnings = said[:2]
     text = next((each for each in [error, *warnings] if words in each), "")
     text = re.sub(re.escape(tempfile.gettempdir()) + r"/\w+", "/folder", text)
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
@@ -159,6 +159,9 @@ def row(name: str, ours: list, theirs: list) -> str:
     keras = (str(len(heard.split())) if heard else "no") if can_run else "cannot run"
     if by == "silent":
         return f"| {doc} | | silent | | {words} | {keras} |"
+    if by == "line":
+        text = re.findall(rf"[^(;\n]*{words}[^);\n]*", ours[3])[-1].strip()
+        return f"| {doc} | the last line | line | {len(text.split())} | {text} | {keras} |"
     text = message(ours, words)
     return f"| {doc} | {ours[2]} | {by} | {len(text.split())} | {brief(text)} | {keras} |"
 
@@ -168,7 +171,7 @@ def page(ours: dict[str, list], theirs: dict[str, list]) -> str:
     can_run = [n for n in listen.MISTAKES if not any(each in theirs[n][0] for each in CANNOT_RUN)]
     lines = [
         HEAD.format(
-            ours=kinds.count("error") + kinds.count("warning"),
+            ours=sum(kinds.count(kind) for kind in ("error", "warning", "line")),
             misleading=kinds.count("misleading"),
             silent=kinds.count("silent"),
             count=len(kinds),

@@ -126,6 +126,7 @@ class Sequential(Model):
                 f"{layer.__name__} is the class: write {layer.__name__}(...) to make a layer"
             )
         if isinstance(layer, Layer):
+            layer._check_initialized()
             return layer
         if not callable(layer):
             several = hasattr(layer, "__iter__") and not isinstance(layer, str)

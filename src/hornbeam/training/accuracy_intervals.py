@@ -1,16 +1,23 @@
-"""Confidence intervals of the accuracies that `evaluate` prints."""
+"""What is printed beside accuracies: confidence intervals, and what no model at all would reach."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
 from hornbeam import metrics
 from hornbeam._internal.intervals import Interval, wilson
+from hornbeam.data.splits.split import class_ids
+from hornbeam.training.array_data import ArrayData
 from hornbeam.training.steps import Steps, training_state
 
 # Metrics that compare numbers, and metrics that compare rows.
 _OF_NUMBERS = (metrics.Accuracy, metrics.BinaryAccuracy)
+_OF_THE_LARGEST = (metrics.CategoricalAccuracy, metrics.SparseCategoricalAccuracy)
 _OF_ROWS = (
-    metrics.CategoricalAccuracy,
-    metrics.SparseCategoricalAccuracy,
+    *_OF_THE_LARGEST,
     metrics.TopKCategoricalAccuracy,
     metrics.SparseTopKCategoricalAccuracy,
 )
@@ -34,3 +41,22 @@ def accuracy_intervals(model: Steps) -> dict[str, Interval]:
         if one_result and not weighted and float(metric.count) == samples > 0:
             intervals[name] = wilson(min(float(metric.total), samples), samples)
     return intervals
+
+
+def baseline_notes(model: Steps, logs: Mapping[str, Any], prefix: str, data: object) -> dict[str, str]:
+    """Say of accuracies that are not above it what always answering the most frequent class is worth.
+
+    prefix: of the names in `logs`. data: what was measured; nothing is said of streams and several outputs.
+    """
+    state = training_state(model)
+    if not isinstance(data, ArrayData) or len(data.table.y_leaves) != 1 or state.metrics is None:
+        return {}
+    classes = class_ids(data.table.y_leaves[0])
+    if classes is None or classes.min() < 0:
+        return {}
+    counts = np.bincount(classes if data.rows is None else classes[data.rows])
+    share = counts.max() / counts.sum()
+    note = f"always answering {counts.argmax()} is right in {share:.4g}"
+    kinds = (*_OF_NUMBERS, *_OF_THE_LARGEST)
+    names = [prefix + name for _, metric, _, name in state.metrics.rows if isinstance(metric, kinds)]
+    return {name: note for name in names if name in logs and float(logs[name]) < share + 1e-6}

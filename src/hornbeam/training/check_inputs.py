@@ -18,6 +18,8 @@ from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.ir.types import HornbeamTypeError, ShapeError
 from hornbeam.training.sparse_rows import SparseRows
 
+ONE_SAMPLE = "That is one sample without a batch axis: add it with x[None]"
+
 # Values that are summed at once in the search for NaN.
 _CHUNK = 1 << 20
 
@@ -61,11 +63,12 @@ def check_finite(named: Iterable[tuple[str, np.ndarray]]) -> None:
             continue
         row = _first_row_not_finite(array)
         if row is not None:
-            kind = "NaN" if np.isnan(np.asarray(array[row], np.float64)).any() else "an infinite value"
-            message = (
-                f"{label} contains {kind}, first in sample {row}: one such value makes all weights NaN. "
-                "Remove or replace it, for example with np.nan_to_num"
-            )
+            if np.isnan(np.asarray(array[row], np.float64)).any():
+                kind, effect = "NaN", "makes all weights NaN. Remove or replace it, as np.nan_to_num does"
+            else:
+                kind = "an infinite value"
+                effect = "makes the loss infinite or NaN. Mend the division or overflow that it comes from"
+            message = f"{label} contains {kind}, first in sample {row}: one such value {effect}"
             if _nan_stops.get():
                 warn_user(message, LikelyMistakeWarning)
             else:
@@ -182,7 +185,7 @@ def shape_hint(shape: tuple[int, ...], expected: tuple[int | None, ...]) -> str 
     if sizes[-1:] == (1,) and _fits(sizes[:-1], input_sizes):
         return None
     if _fits(shape, input_sizes):
-        return "That is one sample without a batch axis: add it with x[None]"
+        return ONE_SAMPLE
     same_count = None not in input_sizes and np.prod(sizes) == np.prod(input_sizes)  # type: ignore[arg-type]
     reshape = f"x.reshape(({', '.join(['-1', *map(str, input_sizes)])}))"
     if len(sizes) < len(input_sizes):

@@ -160,6 +160,8 @@ def _check_binary(y: np.ndarray, where: str) -> None:
     hint = ""
     if (low, high) == (-1, 1):
         hint = ": turn -1 and 1 into 0 and 1 with (y + 1) / 2"
+    elif low == 0 and high == 255:
+        hint = ": divide y by 255"
     elif low >= 0 and high == int(high):
         classes = int(high) + 1
         hint = f": for {classes} classes use sparse_categorical_crossentropy and {classes} units with softmax"

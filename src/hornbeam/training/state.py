@@ -18,6 +18,7 @@ from hornbeam.errors import ShapeError
 from hornbeam.layers.tracking import Tracked
 from hornbeam.training.batches import global_signature
 from hornbeam.training.bounded import Bounded
+from hornbeam.training.check_inputs import ONE_SAMPLE
 from hornbeam.training.compile_config import CompileMetrics, Losses, describe
 from hornbeam.training.data_leakage import ValidationFingerprints
 from hornbeam.training.inference_plan import WeightCache
@@ -168,6 +169,9 @@ class TrainingState:
         try:
             check_model_inputs(self.model, x)
         except ShapeError as error:
+            if y is not None and ONE_SAMPLE in str(error):
+                hint = "The Input has the number of samples, too: write Input(x.shape[1:])"
+                raise ShapeError(str(error).replace(ONE_SAMPLE, hint)) from None
             try:
                 if not isinstance(y, np.ndarray):
                     raise error

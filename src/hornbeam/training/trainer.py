@@ -74,8 +74,9 @@ class Trainer(TrainingState):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.training_rows = TrainingRowHashes()
-        # The present `fit`, for callbacks.
+        # The present `fit`, for callbacks, and the data of the present `evaluate`, at its end.
         self.run: TrainingRun | None = None
+        self.evaluated: Data | None = None
         # Where the last training, or that of the file, ended.
         self.resume_point: ResumePoint | None = None
 
@@ -348,7 +349,9 @@ class Trainer(TrainingState):
         for metric in self.metrics.metrics if self.metrics is not None else ():
             if isinstance(metric, AUC):
                 metric.warn_of_one_class()
+        self.evaluated = data
         callbacks.on_test_end(logs)
+        self.evaluated = None
         return logs
 
     # -- predict -----------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def labels_of_hinge_for_cross_entropy(keras, layers):
     classifier(keras, x, 1, "sigmoid", "binary_crossentropy").fit(x, 2 * y - 1)
 
 
-@error("targets between 0 and 1, y has values from 0 to 255")
+@error("divide y by 255")
 def mask_in_bytes(keras, layers):
     """The mask of a segmentation is an image of 0 and 255."""
     x, _ = images()

@@ -17,7 +17,8 @@ Program = Callable[..., object]
 
 class Mistake(NamedTuple):
     program: Program
-    # "error" or "warning", with words that prove that the message is about this mistake; "misleading", with
+    # "error", "warning" or "line" (of progress), with words that prove that it is about this mistake;
+    # "misleading", with
     # words of an error about something else; or "silent", with the reason.
     by: str
     words: str
@@ -45,6 +46,11 @@ def warning(words: str) -> Callable[[Program], Program]:
     return _mistake("warning", words)
 
 
+def line(words: str) -> Callable[[Program], Program]:
+    """Enter a program whose printed line says it."""
+    return _mistake("line", words)
+
+
 def misleading(words: str) -> Callable[[Program], Program]:
     """Enter a program that an error stops whose words lead elsewhere."""
     return _mistake("misleading", words)
@@ -66,6 +72,7 @@ class Said(NamedTuple):
     warnings: list[str]
     # The call of the program that it is said at; "" if that is not known.
     at: str
+    printed: str
 
 
 # Longer names first.
@@ -88,7 +95,7 @@ def _call(lines: list[tuple[str, int | None]]) -> str:
 def listen(program: Program, keras) -> Said:
     """Run a program in the current folder and return what is said."""
     raised, at = "", ""
-    with warnings.catch_warnings(record=True) as heard, contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(record=True) as heard, contextlib.redirect_stdout(io.StringIO()) as printed:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", DeprecationWarning)  # of libraries beneath Keras
         try:
@@ -98,4 +105,4 @@ def listen(program: Program, keras) -> Said:
             frames = traceback.extract_tb(error.__traceback__)
             at = _call([(frame.filename, frame.lineno) for frame in frames])
     at = at or _call([(warning.filename, warning.lineno) for warning in heard])
-    return Said(raised, [str(warning.message) for warning in heard], at)
+    return Said(raised, [str(warning.message) for warning in heard], at, printed.getvalue())

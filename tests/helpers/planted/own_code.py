@@ -3,7 +3,7 @@
 import numpy as np
 
 from .data import classifier, houses, net, regressor, table
-from .listen import error, misleading, silent, warning
+from .listen import error, silent, warning
 
 
 @error("is a `return` missing at its end?")
@@ -17,7 +17,7 @@ def call_without_return(keras, layers):
     net(keras, table()[0], Double(), layers.Dense(3))
 
 
-@misleading("object has no attribute '_name'")
+@error("must call super().__init__()")
 def super_forgotten(keras, layers):
     """__init__ of an own layer does not call super().__init__()."""
 

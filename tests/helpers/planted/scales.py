@@ -119,7 +119,7 @@ def nan_among_inputs(keras, layers):
     classifier(keras, x).fit(x, y)
 
 
-@error("x contains an infinite value, first in sample 3")
+@error("Mend the division or overflow")
 def infinite_input(keras, layers):
     """A ratio was divided by zero."""
     x, y = table()

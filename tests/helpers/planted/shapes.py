@@ -3,7 +3,7 @@
 import numpy as np
 
 from .data import classifier, images, net, table
-from .listen import error, misleading, silent, warning
+from .listen import error, silent, warning
 
 
 @error("put Flatten()")
@@ -74,7 +74,7 @@ def u_net_of_odd_size(keras, layers):
     layers.Concatenate()([inputs, up])
 
 
-@misleading("add it with x[None]")
+@error("write Input(x.shape[1:])")
 def batch_size_in_input(keras, layers):
     """Input(x_train.shape), with the number of rows."""
     x, y = images()

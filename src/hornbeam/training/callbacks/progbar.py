@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hornbeam._internal.kernel import in_kernel
 from hornbeam.config import is_interactive_logging_enabled
 from hornbeam.core.registry import exported
-from hornbeam.training.accuracy_intervals import accuracy_intervals
+from hornbeam.training.accuracy_intervals import accuracy_intervals, baseline_notes
 from hornbeam.training.callbacks.base import Callback, Logs
 from hornbeam.training.progress import Bar
 
@@ -67,7 +67,12 @@ class ProgbarLogger(Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._bar is not None:
             title = f"Epoch {epoch + 1}/{self._epochs}" if not self._bar.live else ""
-            self._bar.close(logs or {}, title)
+            notes: dict[str, str] = {}
+            run = self.model._hb_trainer.run
+            if run is not None and (epoch + 1 == self._epochs or self.model.stop_training):
+                for prefix, data in (("", run.data), ("val_", run.validation)):
+                    notes |= baseline_notes(self.model, logs or {}, prefix, data)
+            self._bar.close(logs or {}, title, notes)
             self._bar = None
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -89,8 +94,10 @@ class ProgbarLogger(Callback):
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         if not self._inside_fit and self._bar is not None:
-            intervals = accuracy_intervals(self.model)
-            self._end(logs, {name: f"95% interval {bounds}" for name, bounds in intervals.items()})
+            notes = baseline_notes(self.model, logs or {}, "", self.model._hb_trainer.evaluated)
+            for name, bounds in accuracy_intervals(self.model).items():
+                notes[name] = "; ".join([f"95% interval {bounds}", *filter(None, [notes.get(name)])])
+            self._end(logs, notes)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         self._begin()
