@@ -118,6 +118,7 @@ def run(module: str) -> dict[str, list]:
     for name, program in programs.items():
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
+            keras.utils.set_random_seed(0)
             said[name] = list(listen.listen(program, keras))
             os.chdir(ROOT)
     return said

@@ -28,6 +28,7 @@ PAGE = Path(__file__).parents[2] / "benchmarks" / "mistakes.md"
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    hornbeam.utils.set_random_seed(0)
 
 
 @pytest.mark.parametrize(

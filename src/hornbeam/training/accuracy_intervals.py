@@ -1,4 +1,4 @@
-"""What is printed beside accuracies: confidence intervals, and what no model at all would reach."""
+"""Notes beside accuracies: confidence intervals, and what the most frequent class alone reaches."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def accuracy_intervals(model: Steps) -> dict[str, Interval]:
 
 
 def baseline_notes(model: Steps, logs: Mapping[str, Any], prefix: str, data: object) -> dict[str, str]:
-    """Say of accuracies that are not above it what always answering the most frequent class is worth.
+    """Say of accuracies that are not clearly above it what the most frequent class alone reaches.
 
     prefix: of the names in `logs`. data: what was measured; nothing is said of streams and several outputs.
     """
@@ -52,11 +52,13 @@ def baseline_notes(model: Steps, logs: Mapping[str, Any], prefix: str, data: obj
     if not isinstance(data, ArrayData) or len(data.table.y_leaves) != 1 or state.metrics is None:
         return {}
     classes = class_ids(data.table.y_leaves[0])
-    if classes is None or classes.min() < 0:
+    if classes is None:
         return {}
-    counts = np.bincount(classes if data.rows is None else classes[data.rows])
-    share = counts.max() / counts.sum()
-    note = f"always answering {counts.argmax()} is right in {share:.4g}"
+    values, counts = np.unique(classes if data.rows is None else classes[data.rows], return_counts=True)
+    samples = int(counts.sum())
+    share = counts.max() / samples
+    note = f"always answering {int(values[counts.argmax()])} is right in {share:.4g}"
     kinds = (*_OF_NUMBERS, *_OF_THE_LARGEST)
     names = [prefix + name for _, metric, _, name in state.metrics.rows if isinstance(metric, kinds)]
-    return {name: note for name in names if name in logs and float(logs[name]) < share + 1e-6}
+    right = {name: min(float(logs[name]), 1.0) * samples for name in names if name in logs}
+    return {name: note for name, count in right.items() if wilson(count, samples).low <= share}
