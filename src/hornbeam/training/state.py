@@ -41,6 +41,9 @@ class TrainingState:
         self.losses: Losses | None = None
         self.metrics: CompileMetrics | None = None
         self.loss_tracker: Any = None
+        # The present `fit`, for callbacks, and the data of the present `evaluate`, at its end.
+        self.run: Any = None
+        self.evaluated: Any = None
         self.config: dict[str, Any] | None = None
         self.run_eagerly = False
         # `trainable` of the layers when the model was compiled.

@@ -70,13 +70,11 @@ class Trainer(TrainingState):
     """Training of a model, in one object, so that the model does not track what it holds."""
 
     model: Model
+    run: TrainingRun | None
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.training_rows = TrainingRowHashes()
-        # The present `fit`, for callbacks, and the data of the present `evaluate`, at its end.
-        self.run: TrainingRun | None = None
-        self.evaluated: Data | None = None
         # Where the last training, or that of the file, ended.
         self.resume_point: ResumePoint | None = None
 

@@ -10,6 +10,7 @@ from hornbeam.core.registry import exported
 from hornbeam.training.accuracy_intervals import accuracy_intervals, baseline_notes
 from hornbeam.training.callbacks.base import Callback, Logs
 from hornbeam.training.progress import Bar
+from hornbeam.training.steps import training_state
 
 if TYPE_CHECKING:
     from hornbeam.training.notebook_progress import ProgressTable
@@ -68,7 +69,7 @@ class ProgbarLogger(Callback):
         if self._bar is not None:
             title = f"Epoch {epoch + 1}/{self._epochs}" if not self._bar.live else ""
             notes: dict[str, str] = {}
-            run = self.model._hb_trainer.run
+            run = training_state(self.model).run
             if run is not None and (epoch + 1 == self._epochs or self.model.stop_training):
                 for prefix, data in (("", run.data), ("val_", run.validation)):
                     notes |= baseline_notes(self.model, logs or {}, prefix, data)
@@ -94,7 +95,7 @@ class ProgbarLogger(Callback):
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         if not self._inside_fit and self._bar is not None:
-            notes = baseline_notes(self.model, logs or {}, "", self.model._hb_trainer.evaluated)
+            notes = baseline_notes(self.model, logs or {}, "", training_state(self.model).evaluated)
             for name, bounds in accuracy_intervals(self.model).items():
                 notes[name] = "; ".join([f"95% interval {bounds}", *filter(None, [notes.get(name)])])
             self._end(logs, notes)
