@@ -75,16 +75,15 @@ def classifier(call: Call, x: Tensor) -> tuple[Any, Tensor]:
     decisions = ops.matmul(_kernel(call, rows, vectors.reshape(total, -1)), by_pair.T) + rho
     # A positive decision is a vote for the first class of a pair.
     first, second = (np.eye(count, dtype="float32")[[pair[k] for pair in pairs]] for k in (0, 1))
-    if a.size:
-        shares = ops.clip(ops.sigmoid(-(decisions * a + b)), 1e-7, 1 - 1e-7)
-        scores = _coupled(shares, pairs, count)
-        return results.chosen(labels, ops.argmax(scores, -1)), results.transformed(scores, name)
     wins = ops.cast(decisions > 0, "float32")
     votes = ops.matmul(wins, first) + ops.matmul(1 - wins, second)
-    index = ops.argmax(votes, -1)
+    label = results.chosen(labels, ops.argmax(votes, -1))  # the most probable class may be another
+    if a.size:
+        shares = ops.clip(ops.sigmoid(-(decisions * a + b)), 1e-7, 1 - 1e-7)
+        return label, results.transformed(_coupled(shares, pairs, count), name)
     if count > 2:
-        return results.chosen(labels, index), results.transformed(decisions, name)
-    return results.chosen(labels, index), results.both_classes(decisions, name, False)
+        return label, results.transformed(decisions, name)
+    return label, results.both_classes(decisions, name, False)
 
 
 def _coupled(shares: Tensor, pairs: list[tuple[int, int]], count: int) -> Tensor:
