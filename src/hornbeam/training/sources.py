@@ -14,6 +14,7 @@ from hornbeam.data.pipeline.py_dataset import PyDataset
 from hornbeam.data.sources.huggingface import is_huggingface
 from hornbeam.data.splits.sealed import Sealed, check_not_sealed
 from hornbeam.data.splits.split import random_permutation, split_validation
+from hornbeam.errors import LikelyMistakeWarning
 from hornbeam.training.array_data import ArrayData, TableData
 from hornbeam.training.check_arguments import check_batch_size, check_validation_data
 from hornbeam.training.host_inputs import RunHostLayers
@@ -70,6 +71,7 @@ def make_data(
             f'are x and y, as in data.from_huggingface(dataset{part}, "image", label="label").batch(32)'
         )
     if not is_stream(x):
+        _check_row_order(x, y, name)
         batch = make_batch(run_host_layers(x), y, sample_weight, class_weight, finite=True)
         return ArrayData(
             batch, size, order=random_permutation if shuffle else None, by_batch=shuffle == "batch"
@@ -93,6 +95,19 @@ def make_data(
     if data.endless and steps is None:
         raise ValueError(f"the data have no end (a Dataset with repeat()?): give {steps_name}")
     return data
+
+
+def _check_row_order(x: Tree, y: Tree, name: str) -> None:
+    """Warn of a frame and a series with the same index in different orders."""
+    one, other = (getattr(part, "index", None) for part in (x, y))
+    if not hasattr(one, "sort_values") or not hasattr(other, "sort_values") or one.equals(other):
+        return
+    if len(one) == len(other) and one.isin(other).all() and other.isin(one).all():
+        warn_user(
+            f"{name} and y have the same index in different orders, so that rows meet the answers of others: "
+            f"write y.loc[{name}.index]",
+            LikelyMistakeWarning,
+        )
 
 
 def make_validation(

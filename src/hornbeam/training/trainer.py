@@ -55,6 +55,7 @@ from hornbeam.training.state import TrainingState
 from hornbeam.training.step import Step
 from hornbeam.training.steps import Steps, check_model_inputs, host_part
 from hornbeam.training.stream_data import EMPTY, StreamData
+from hornbeam.training.training_inputs import column_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +130,7 @@ class Trainer(TrainingState):
             set_global_words(point.start)  # draws the same validation samples
         else:
             point = None
+        columns = column_names(x)
         with nan_stops(stops_at_nan(callbacks)):
             data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
@@ -136,6 +138,7 @@ class Trainer(TrainingState):
         facts = FitFacts(self.model, data, validation, settings, bool(callbacks), has_validation)
         warn_of_likely_mistakes(facts)
         self.training_inputs.remember(facts.batch.x)
+        self.training_inputs.columns = columns
         if has_validation and validation is not None:
             self.training_inputs.compare(validation.known.x, "validation_data")
         callbacks, checkpoints = with_checkpoint(callbacks, resume)
@@ -322,6 +325,7 @@ class Trainer(TrainingState):
         if isinstance(data, ArrayData) and data.uses_all_rows:
             self.training_rows.check(self.model, x)
         self._validate_and_trace("test", data, steps, None)
+        self.training_inputs.compare_columns(x, "evaluate()")
         self.training_inputs.compare(data.known.x, "evaluate()")
         warn_of_metrics(self.model, data.known)
         callbacks = self._callback_list(callbacks, verbose, verbose != 0, data, steps)
@@ -375,6 +379,7 @@ class Trainer(TrainingState):
                 x, None, None, batch_size, "predict", run_host_layers=host_part(self.model), steps=steps
             )
         steps = check_arguments.limit_steps("steps", steps, data, self.steps_per_execution)
+        self.training_inputs.compare_columns(x, "predict()")
         if isinstance(x, Dataset):
             warn_of_unknown_order(x, data)
         count = steps if steps is not None else data.steps

@@ -86,7 +86,7 @@ def standardized_only_in_training(keras, layers):
     model.predict(raw[:10])
 
 
-@silent("not yet: a model does not keep the names of columns")
+@warning("got the columns in another order than fit()")
 def columns_in_other_order(keras, layers):
     """The frame in use has the columns of training in another order."""
     x, y = table()
