@@ -16,11 +16,7 @@ from hornbeam.training.steps import Steps, training_state
 # Metrics that compare numbers, and metrics that compare rows.
 _OF_NUMBERS = (metrics.Accuracy, metrics.BinaryAccuracy)
 _OF_THE_LARGEST = (metrics.CategoricalAccuracy, metrics.SparseCategoricalAccuracy)
-_OF_ROWS = (
-    *_OF_THE_LARGEST,
-    metrics.TopKCategoricalAccuracy,
-    metrics.SparseTopKCategoricalAccuracy,
-)
+_OF_ROWS = (*_OF_THE_LARGEST, metrics.TopKCategoricalAccuracy, metrics.SparseTopKCategoricalAccuracy)
 
 
 def accuracy_intervals(model: Steps) -> dict[str, Interval]:

@@ -125,7 +125,7 @@ def check_learning_rate(facts: FitFacts) -> Iterator[str]:
 def check_decay(facts: FitFacts) -> Iterator[str]:
     """A schedule that is nearly 0 when half of the updates are still to come."""
     optimizer: Any = facts.model.optimizer
-    schedule = getattr(optimizer, "_learning_rate", None)
+    schedule: Any = getattr(optimizer, "_learning_rate", None)
     steps = facts.settings.steps or facts.data.steps
     if type(schedule) not in (schedules.ExponentialDecay, schedules.CosineDecay) or not steps:
         return
@@ -158,8 +158,8 @@ def check_weights(facts: FitFacts) -> Iterator[str]:
         if isinstance(weights, np.ndarray) and weights.max() == weights.min() <= 0:
             effect = "changes nothing" if weights.flat[0] == 0 else "makes the loss as large as it can"
             yield (
-                f"{facts.where}: all sample weights are {weights.flat[0]:g}, so that fit() {effect}: weights "
-                "count samples, and 1 is one (a // b of integers is 0 for a < b)"
+                f"{facts.where}: all sample weights are {weights.flat[0]:g}, so that fit() {effect}: a "
+                "weight counts a sample, 1 as it is"
             )
 
 
@@ -170,8 +170,8 @@ def check_states(facts: FitFacts) -> Iterator[str]:
     for layer in flatten_layers(facts.model):
         if getattr(layer, "stateful", False) is True and isinstance(layer, layers.RNN):
             yield (
-                f"{facts.where}: layer {layer.path!r} is stateful, so that its states pass from each sample "
-                "to that in its place in the next batch, but fit() shuffles them: write shuffle=False"
+                f"{facts.where}: layer {layer.path!r} is stateful: its states pass to the sample in the same "
+                "place of the next batch, but fit() shuffles them: write shuffle=False"
             )
             return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
 
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.typing import Tree
@@ -99,7 +100,7 @@ def make_data(
 
 def _check_row_order(x: Tree, y: Tree, name: str) -> None:
     """Warn of a frame and a series with the same index in different orders."""
-    one, other = (getattr(part, "index", None) for part in (x, y))
+    one, other = (cast("Any", getattr(part, "index", None)) for part in (x, y))
     if not hasattr(one, "sort_values") or not hasattr(other, "sort_values") or one.equals(other):
         return
     if len(one) == len(other) and one.isin(other).all() and other.isin(one).all():
