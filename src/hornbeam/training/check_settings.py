@@ -206,7 +206,8 @@ def _depends(loss: Node, weights: set[Node], smooth: bool) -> bool:
         node = stack.pop()
         if node in weights:
             return True
-        steps = node.name in _STEPS or node.dtype.startswith(("int", "uint", "bool"))
+        several = isinstance(node.type, tuple)  # of a scan, for example
+        steps = node.name in _STEPS or (not several and node.dtype.startswith(("int", "uint", "bool")))
         if node not in seen and not (smooth and steps):
             seen.add(node)
             stack.extend(node.inputs)
