@@ -160,3 +160,25 @@ def test_cropping_undoes_padding(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3, 4, 5)).astype("float32")
     sides = ((1, 2), (3, 0))
     np.testing.assert_array_equal(np.asarray(layers.Cropping2D(sides)(layers.ZeroPadding2D(sides)(x))), x)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("options", [{}, {"strides": (2, 1)}, {"dilation_rate": (2, 1)}, {"groups": 2}])
+def test_columns_are_convolved_as_rows_are(padding: str, options: dict[str, Any]) -> None:
+    """An image of one column has the kernels of a row: same values, same gradients."""
+    x = np.random.default_rng(0).normal(size=(2, 40, 1, 8)).astype("float32")
+    swapped = {key: value[::-1] if isinstance(value, tuple) else value for key, value in options.items()}
+    results = []
+    for size, data, settings in (((5, 1), x, options), ((1, 5), x.swapaxes(1, 2), swapped)):
+        hornbeam.utils.set_random_seed(0)
+        layer = layers.Conv2D(12, size, padding=padding, bias_initializer="ones", **settings)
+        tensor = hornbeam.Variable(data)
+        y = layer(tensor)
+        gradients = hornbeam.gradients(hornbeam.ops.sum(y * y), [tensor, layer.kernel, layer.bias])
+        axes = (1, 2) if size == (1, 5) else (1, 1)
+        results.append([np.asarray(part) for part in (y.numpy().swapaxes(*axes), *gradients)])
+    (y, to_x, to_kernel, to_bias), (other, to_row, to_row_kernel, to_row_bias) = results
+    np.testing.assert_allclose(y, other, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(to_x, to_row.swapaxes(1, 2), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(to_kernel, to_row_kernel.swapaxes(0, 1), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(to_bias, to_row_bias, rtol=1e-4)

@@ -6,7 +6,7 @@ use hornbeam_kernels::resample::Resample;
 use hornbeam_kernels::window::PoolShape;
 
 use crate::error::{Error, Result};
-use crate::graph::{NodeId, Op, PoolKind, RowKernel, Value, Window};
+use crate::graph::{GradSource, NodeId, Op, PoolKind, RowKernel, Value, Window};
 use crate::instruction::{AxisLayout, GemmShape, IndexShape, Kind, MatrixStrides};
 use crate::lower::{Lowering, View};
 use crate::operand::Operand;
@@ -207,11 +207,13 @@ fn kind(op: &Op, x: &[&TensorType], out: &[TensorType]) -> Result<Kind> {
         }
         Op::ConvPool { window, groups, epilogue } => {
             let full = convolved(window, x[0], &out[0]);
-            let shape = conv_shape(window, *groups, x[0], &full)?;
+            let shape = image_conv_shape(window, *groups, x[0], &full)?;
             Kind::ConvPool { shape, bias: epilogue.bias, relu: epilogue.relu }
         }
         Op::ConvBackward { window, groups, source, input, bias } => {
-            let shape = conv_shape(window, *groups, x[0], &convolved(window, x[0], x[1]))?;
+            let full = convolved(window, x[0], x[1]);
+            let of = if *source == GradSource::Pooled { image_conv_shape } else { conv_shape };
+            let shape = of(window, *groups, x[0], &full)?;
             Kind::ConvBackward { shape, source: *source, input: *input, bias: *bias }
         }
         Op::ConvInputGrad { window, groups } => Kind::ConvInputGrad(conv_shape(window, *groups, &out[0], x[0])?),
@@ -298,7 +300,27 @@ fn low_padding(window: &Window) -> Result<[usize; 3]> {
     Ok(pad)
 }
 
+/// The shape of a convolution whose axes of one element are moved to the front: kernels go along rows, of which
+/// an image of one column has as many as elements.
 fn conv_shape(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<ConvShape> {
+    let s = image_conv_shape(window, groups, input, output)?;
+    let is_one = |i: &usize| s.input[*i] == 1 && s.output[*i] == 1 && s.kernel[*i] == 1 && s.pad[*i] == 0;
+    let (ones, others): (Vec<usize>, Vec<usize>) = (0..3).partition(is_one);
+    let order: Vec<usize> = ones.into_iter().chain(others).collect();
+    let moved = |axes: [usize; 3]| [axes[order[0]], axes[order[1]], axes[order[2]]];
+    Ok(ConvShape {
+        input: moved(s.input),
+        output: moved(s.output),
+        kernel: moved(s.kernel),
+        strides: moved(s.strides),
+        dilation: moved(s.dilation),
+        pad: moved(s.pad),
+        ..s
+    })
+}
+
+/// The shape of a convolution with its axes as they are, for a pool behind it.
+fn image_conv_shape(window: &Window, groups: usize, input: &TensorType, output: &TensorType) -> Result<ConvShape> {
     let (axes, last) = (window.size.len(), input.rank() - 1);
     Ok(ConvShape {
         // A window without axes is a product of matrices: all axes but the last one are its batch.
