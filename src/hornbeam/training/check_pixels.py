@@ -81,6 +81,19 @@ def check_scaled_twice(facts: FitFacts) -> Iterator[str]:
                 return
 
 
+def check_dark(facts: FitFacts) -> Iterator[str]:
+    """Images whose brightest pixel is 1 / 255: they were divided twice."""
+    for x in facts.batch.x_leaves:
+        if x.ndim < 3 or x.dtype.kind != "f" or not x.size or min(x.shape[1:3]) < 8:
+            continue
+        values = some_samples(x, 64)
+        if values.min() >= 0 and 0.9 / 255 < values.max() <= 1.001 / 255 and not _is_normalized(facts):
+            yield (
+                f"{facts.where}: the brightest pixel is {values.max():.4f}, 1 / 255: the images were divided "
+                "by 255 twice"
+            )
+
+
 def check_adapted(facts: FitFacts) -> Iterator[str]:
     """A `Normalization` that has seen no data."""
     for layer in flatten_layers(facts.model):
@@ -150,4 +163,4 @@ def _reaches_weights(step: Traced, index: int) -> bool:
     return products > 0
 
 
-INPUT_CHECKS = (check_channels, check_scale, check_scaled_twice, check_adapted)
+INPUT_CHECKS = (check_channels, check_scale, check_scaled_twice, check_dark, check_adapted)

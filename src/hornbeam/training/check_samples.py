@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from hornbeam.errors import ShapeError
+from hornbeam import tree
+from hornbeam._internal.typing import Tree
+from hornbeam._internal.warn import warn_user
+from hornbeam.errors import LikelyMistakeWarning, ShapeError
+from hornbeam.layers.weights import flatten_layers
 
 _SHOWN = 4
 
@@ -28,6 +33,22 @@ def check_no_list_of_samples(
     elif len(lengths) < 2 or not all(_is_image(array) for array in arrays):
         return
     raise ShapeError(describe_samples("x", arrays))
+
+
+def check_count(model: Any, samples: int, outputs: Tree) -> None:
+    """Warn of predictions that are more or fewer than the samples: nothing tells which belongs to which.
+
+    Graphs of ONNX files may mean it: boxes that were found, for example.
+    """
+    counts = {len(array) for array in tree.flatten(outputs) if getattr(array, "ndim", 0)} - {samples}
+    if not counts or any(type(layer).__name__ == "OnnxGraph" for layer in flatten_layers(model)):
+        return
+    for count in sorted(counts):
+        warn_user(
+            f"{model.describe()}: {samples:,} samples give {count:,} predictions: a layer joins or splits samples, "
+            "such as a reshape to (-1, n), where (batch, n), or layers.Reshape((n,)), was meant",
+            LikelyMistakeWarning,
+        )
 
 
 def describe_samples(name: str, arrays: Sequence[np.ndarray], kind: str = "a list") -> str:

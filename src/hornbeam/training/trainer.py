@@ -27,6 +27,7 @@ from hornbeam.training.callbacks.checkpoint import resume_from, with_checkpoint
 from hornbeam.training.callbacks.simple import stops_at_nan
 from hornbeam.training.check_fit import warn_of_likely_mistakes, warn_of_metrics
 from hornbeam.training.check_inputs import explained_samples, nan_stops
+from hornbeam.training.check_samples import check_count
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import (
     TrainingRowHashes,
@@ -393,7 +394,10 @@ class Trainer(TrainingState):
         if not outputs:
             raise ValueError("the data hold no batch to predict: a generator can be read only once")
         callbacks.on_predict_end()
-        return _joined(outputs)
+        joined = _joined(outputs)
+        if isinstance(data, ArrayData) and steps is None and data.samples is not None:
+            check_count(self.model, data.samples, joined)
+        return joined
 
     def _predict_batches(self, batches: Iterable[Batch], callbacks: CallbackList, outputs: list[Any]) -> None:
         """Append the outputs of all batches, with the hooks of callbacks, if any, around each execution."""
