@@ -45,8 +45,8 @@ def check_count(model: Any, samples: int, outputs: Tree) -> None:
         return
     for count in sorted(counts):
         warn_user(
-            f"{model.describe()}: {samples:,} samples give {count:,} predictions: a layer joins or splits samples, "
-            "such as a reshape to (-1, n), where (batch, n), or layers.Reshape((n,)), was meant",
+            f"{model.describe()}: {samples:,} samples give {count:,} predictions: a layer joins or splits "
+            "samples, such as a reshape to (-1, n), where (batch, n), or layers.Reshape((n,)), was meant",
             LikelyMistakeWarning,
         )
 
