@@ -144,10 +144,10 @@ REFUSED = {
     "tf": ("strided_slice bitcast lite sysconfig bitwise estimator quantization"),
     "tf.raw_ops": "AddV2 MatMul",
     "tf.math": "cumulative_logsumexp lgamma digamma",
-    "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder local_response_normalization pool",
+    "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder pool",
     "tf.random": "poisson stateless_truncated_normal log_uniform_candidate_sampler",
     "tf.image": (
-        "draw_bounding_boxes non_max_suppression combined_non_max_suppression "
+        "draw_bounding_boxes combined_non_max_suppression "
         "stateless_random_crop image_gradients"
     ),
     "tf.io": ("decode_gif decode_proto"),

@@ -168,10 +168,6 @@ def test_what_is_not_json_is_refused(text: str) -> None:
         read_json(text.encode())
 
 
-def test_of_equal_names_the_last_one_counts() -> None:
-    assert read_json(b'{"a": 1, "a": 2}') == {"a": 2}
-
-
 def test_lists_may_be_1024_deep() -> None:
     value = read_json(b"[" * 1024 + b"]" * 1024)
     for _ in range(1023):
