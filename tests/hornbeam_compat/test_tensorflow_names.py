@@ -146,10 +146,7 @@ REFUSED = {
     "tf.math": "cumulative_logsumexp lgamma digamma",
     "tf.nn": "max_pool1d ctc_greedy_decoder ctc_beam_search_decoder pool",
     "tf.random": "poisson stateless_truncated_normal log_uniform_candidate_sampler",
-    "tf.image": (
-        "draw_bounding_boxes combined_non_max_suppression "
-        "stateless_random_crop image_gradients"
-    ),
+    "tf.image": ("draw_bounding_boxes combined_non_max_suppression stateless_random_crop image_gradients"),
     "tf.io": ("decode_gif decode_proto"),
     "tf.data": "FixedLengthRecordDataset",
     "tf.lookup": "StaticVocabularyTable",
