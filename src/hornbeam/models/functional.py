@@ -154,10 +154,10 @@ class Functional(GraphEnds, Model):
 
         Args:
             output_names: Names of the outputs to return; None for all, in their order.
-            inputs: An array or a number for each input, by its name.
+            inputs: An array or a number for each input, by its name, of its shape; converted to its dtype.
 
         Returns:
-            The outputs.
+            The outputs, in the order of their names.
 
         Raises:
             KeyError: For a name that is no input or output, and for inputs that are missing.

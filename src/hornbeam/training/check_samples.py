@@ -41,7 +41,7 @@ def check_count(model: Any, samples: int, outputs: Tree) -> None:
     Graphs of ONNX files may mean it: boxes that were found, for example.
     """
     counts = {len(array) for array in tree.flatten(outputs) if getattr(array, "ndim", 0)} - {samples}
-    if not counts or any(type(layer).__name__ == "OnnxGraph" for layer in flatten_layers(model)):
+    if not counts or not all(getattr(layer, "keeps_samples", True) for layer in flatten_layers(model)):
         return
     for count in sorted(counts):
         warn_user(

@@ -82,7 +82,7 @@ class CachedCall(NamedTuple):
 
     call: ModelCall | None
     changes: int
-    values: dict[bytes, ModelCall | None] | None = None
+    values: dict[bytes | None, ModelCall | None] | None = None
 
 
 def call_as_one_node(model: Steps, x: Tree) -> Tree:
@@ -179,7 +179,7 @@ def _may_decide(leaf: Any) -> bool:
 
 
 def _version_for(
-    model: Steps, x: Tree, leaves: list[Any], versions: dict[bytes, ModelCall | None]
+    model: Steps, x: Tree, leaves: list[Any], versions: dict[bytes | None, ModelCall | None]
 ) -> ModelCall | None:
     """Return the version for the values of the integers, on which shapes depend."""
     deciding = [np.asarray(leaf) for leaf in leaves if _may_decide(leaf)]
@@ -190,7 +190,7 @@ def _version_for(
                 f"{model.describe()}: shapes depend on values of integers, of which {VERSIONS} are compiled; "
                 "for others each operation is computed by itself, which takes longer"
             )
-            versions[b"more"] = None
+            versions[None] = None  # said
         if len(versions) > VERSIONS:
             return None
         inputs = [i for i, leaf in enumerate(leaves) if not _may_decide(leaf)]

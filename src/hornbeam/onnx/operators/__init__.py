@@ -70,6 +70,9 @@ class OnnxGraph(Layer):
     # Plain values: in a forest they are long lists, which need no search for variables.
     _untracked = frozenset({"graph"})
 
+    # Outputs may be boxes that were found, for example, of any number.
+    keeps_samples = False
+
     def __init__(self, graph: Mapping[str, Any], **kwargs: Unpack[RegularizedLayerOptions]) -> None:
         # Dtypes are those of the file.
         kwargs["autocast"] = False

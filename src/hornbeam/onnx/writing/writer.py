@@ -1,6 +1,6 @@
 """Writes ONNX files for people: ONNX's own operators, one layout, names of layers, nothing computed twice.
 
-The emitter of the ONNX Runtime engine writes primitive by primitive. Here the rules of `rules` are asked
+The emitter of the ONNX Runtime engine writes primitive by primitive. Here the rules in `rules/` are asked
 first whether ONNX has an operator for what a node stands for, and only what they read is written. Values that
 depend on weights alone are computed now, and are part of the file.
 """
