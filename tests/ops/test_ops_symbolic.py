@@ -11,7 +11,7 @@ import pytest
 import hornbeam
 from hornbeam import activations, ops, random
 from hornbeam.core.symbolic import KerasTensor
-from hornbeam.errors import ConcretizationError
+from hornbeam.errors import ConcretizationError, LikelyMistakeWarning
 
 IMAGE = KerasTensor((None, 8, 6, 3))
 ROWS = KerasTensor((None, 5))
@@ -108,4 +108,5 @@ def test_numbers_of_results_that_depend_on_values() -> None:
     with pytest.raises(ConcretizationError, match=r"ops.unique needs it.*run_eagerly=True"):
         model(data)
     model.compile(run_eagerly=True)
-    np.testing.assert_array_equal(model.predict(data, verbose=0), [1, 2, 3])
+    with pytest.warns(LikelyMistakeWarning, match="1 samples give 3 predictions"):
+        np.testing.assert_array_equal(model.predict(data, verbose=0), [1, 2, 3])
