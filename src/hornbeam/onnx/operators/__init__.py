@@ -24,8 +24,6 @@ from hornbeam.onnx.operators import attention as attention
 from hornbeam.onnx.operators import elementwise as elementwise
 from hornbeam.onnx.operators import flow as flow
 from hornbeam.onnx.operators import microsoft as microsoft
-from hornbeam.onnx.operators import microsoft_attention as microsoft_attention
-from hornbeam.onnx.operators import microsoft_quantized as microsoft_quantized
 from hornbeam.onnx.operators import ml as ml
 from hornbeam.onnx.operators import products as products
 from hornbeam.onnx.operators import quantized as quantized

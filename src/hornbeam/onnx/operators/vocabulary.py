@@ -66,6 +66,11 @@ def operator(
     return add
 
 
+def microsoft(names: str, *arguments: Any, **options: Any) -> Callable[[F], F]:
+    """Register a function under names of the domain com.microsoft, as `operator` does."""
+    return operator(" ".join(f"com.microsoft::{name}" for name in names.split()), *arguments, **options)
+
+
 class Attributes(dict[str, Any]):
     """Attributes of a node. `read` are the names of those that its operator looked at."""
 
@@ -152,6 +157,11 @@ def number(x: TensorLike, name: str) -> Any:
     if values.size != 1:
         raise GraphError(f"its {name} should be one number, got {values.size}")
     return values.tolist()[0]
+
+
+def filled(inputs: Sequence[Any], count: int) -> list[Any]:
+    """Return `count` inputs: None for those that are left out at the end."""
+    return list(inputs) + [None] * (count - len(inputs))
 
 
 def axis_of(axis: Any, rank: int) -> int:

@@ -366,6 +366,15 @@ def rms_normalization(call: Call, x: Tensor, scale: Tensor) -> Tensor:
     return ops.rms_normalization(x, gamma, axes, call.get("epsilon", 1e-5))
 
 
+@operator("SimplifiedLayerNormalization com.microsoft::SimplifiedLayerNormalization", weights=(1,))
+def simplified_layer_normalization(call: Call, x: Tensor, scale: Tensor) -> Any:
+    """Normalize by the root mean square over the last axes; the second output is its inverse."""
+    y = rms_normalization(call, x, scale)
+    axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
+    squares = ops.mean(ops.cast(x * x, "float32"), axes, True)
+    return (y, ops.rsqrt(squares + call.get("epsilon", 1e-5))) if call.outputs > 1 else y
+
+
 @operator("MeanVarianceNormalization")
 def mean_variance_normalization(call: Call, x: Tensor) -> Tensor:
     """Normalize by mean and variance over given axes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,19 +20,8 @@ from hornbeam.onnx.operators.products import gemm
 from hornbeam.onnx.operators.sampling import sampled
 from hornbeam.onnx.operators.selection import unique
 from hornbeam.onnx.operators.shaping import range_
-from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Call, F, axis_of, ints, operator
-from hornbeam.onnx.operators.windows import conv, max_pool, rms_normalization
-
-
-def microsoft(names: str, *arguments: Any, **options: Any) -> Callable[[F], F]:
-    """Register a function under names of the domain com.microsoft, as `operator` does."""
-    return operator(" ".join(f"com.microsoft::{name}" for name in names.split()), *arguments, **options)
-
-
-def filled(inputs: Sequence[Any], count: int) -> list[Any]:
-    """Return `count` inputs: None for those that are left out at the end."""
-    return list(inputs) + [None] * (count - len(inputs))
-
+from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Call, axis_of, filled, ints, microsoft
+from hornbeam.onnx.operators.windows import conv, max_pool
 
 # Operators that are as the standard ones, of a version in which their settings are inputs.
 for _name in ["BitmaskDropout", "GatherND", "Gelu", "GridSample", "Pad", "Trilu"]:
@@ -118,10 +107,8 @@ def nhwc_conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None, z: Tens
     return fused_conv(call, x, w, b, None if z is None else ops.moveaxis(z, -1, 1))
 
 
-@microsoft("NhwcMaxPool")
-def nhwc_max_pool(call: Call, x: Tensor) -> Tensor:
-    """Compute the maximum of each window, of tensors with channels last."""
-    return max_pool(call, x)
+# Tensors are laid out with channels last.
+microsoft("NhwcMaxPool")(max_pool)
 
 
 @microsoft("FusedGemm", weights=(1, 2))
@@ -150,15 +137,6 @@ def inverse(call: Call, x: Tensor) -> Tensor:
 
 
 # -- normalizations ------------------------------------------------------------------------------------------
-
-
-@operator("SimplifiedLayerNormalization com.microsoft::SimplifiedLayerNormalization", weights=(1,))
-def simplified_layer_normalization(call: Call, x: Tensor, scale: Tensor) -> Any:
-    """Normalize by the root mean square over the last axes; the second output is its inverse."""
-    y = rms_normalization(call, x, scale)
-    axes = tuple(range(call.get("axis", -1) % len(x.shape), len(x.shape)))
-    squares = ops.mean(ops.cast(x * x, "float32"), axes, True)
-    return (y, ops.rsqrt(squares + call.get("epsilon", 1e-5))) if call.outputs > 1 else y
 
 
 @microsoft("SkipLayerNormalization SkipSimplifiedLayerNormalization", weights=(2, 3, 4))

@@ -13,9 +13,8 @@ from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import GraphError
 from hornbeam.onnx.operators.attention import attend, joined_heads, rotated, split_heads
-from hornbeam.onnx.operators.microsoft import filled, microsoft
-from hornbeam.onnx.operators.microsoft_quantized import matmul_integer_to_float
-from hornbeam.onnx.operators.vocabulary import Call, number
+from hornbeam.onnx.operators.microsoft.quantized import matmul_integer_to_float
+from hornbeam.onnx.operators.vocabulary import Call, filled, microsoft, number
 
 
 def _padding(mask: Tensor, batch: int, keys: int, filler: float) -> Tensor:

@@ -9,7 +9,6 @@ from typing import Any
 from hornbeam import ops
 from hornbeam.core.tensor import Tensor
 from hornbeam.errors import GraphError
-from hornbeam.onnx.operators.microsoft import filled, microsoft
 from hornbeam.onnx.operators.quantized import (
     dequantize,
     dynamic_quantize,
@@ -20,7 +19,7 @@ from hornbeam.onnx.operators.quantized import (
     to_levels,
 )
 from hornbeam.onnx.operators.recurrent import lstm
-from hornbeam.onnx.operators.vocabulary import ANY, OPERATORS, Call
+from hornbeam.onnx.operators.vocabulary import ANY, OPERATORS, Call, filled, microsoft
 from hornbeam.onnx.operators.windows import average_pool, global_average_pool
 
 microsoft("DequantizeLinear", through=1)(dequantize)
