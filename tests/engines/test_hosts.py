@@ -16,23 +16,16 @@ import hornbeam
 from hornbeam import config, layers
 from hornbeam._internal.extras import install_command
 from hornbeam.engines import Engine, get_engine
+from hornbeam.engines.accuracy import EXACT, LIMITS, compare
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.primitives.complex_numbers import LOWERED
-from tests.helpers.engine_cases import DECOMPOSITIONS, SUMS, compare
 from tests.helpers.installed import engine_or_skip
 from tests.helpers.primitive_cases import CASES, dtypes_of, operands, types_of
 
 HOSTS = ("jax", "torch", "tensorflow", "onnxruntime", "pytensor")
-# Units of the last place; libraries differ, and none promises a bound. What moves or rounds once is exact.
-ROUGH = {
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cos", "cosh", "cumprod", "digamma", "erf",
-    "erf_inv", "exp", "expm1", "lgamma", "log", "log1p", "logistic", "pow", "reduce_prod", "rsqrt", "scatter",
-    "sin", "sinh", "sqrt", "tan", "tanh", "div", "cholesky", "lu", "triangular_solve",
-}  # fmt: skip
-LIMITS = {**dict.fromkeys(ROUGH, 64.0), **dict.fromkeys(SUMS, 16.0), **dict.fromkeys(DECOMPOSITIONS, 64.0)}
 # Where a library is known to go its own way: (engine, primitive) and why.
 KNOWN = {
     ("torch", "rem"): "fmod is NaN where the quotient overflows",
@@ -65,7 +58,7 @@ def check(host: Engine, name: str, index: int, dtype: str) -> None:
     error = compare(host, name, operands(primitive, index, dtype), sample.params, flushes=True)
     if (host.name, name) not in KNOWN:
         assert error.strays == 0, f"{name} {dtype}: {error}"
-        assert error.ulp <= LIMITS.get(name, 0.5), f"{name} {dtype}: {error}"
+        assert error.ulp <= LIMITS.get(name, EXACT), f"{name} {dtype}: {error}"
 
 
 def refused(host: Engine, name: str, index: int, dtype: str) -> bool:
