@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hornbeam
-from hornbeam import config, layers
+from hornbeam import config
 from hornbeam._internal.extras import install_command
 from hornbeam.engines import Engine, get_engine
 from hornbeam.engines.accuracy import EXACT, LIMITS, compare
@@ -22,6 +22,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
 from hornbeam.ir.primitive import PRIMITIVES, bind
 from hornbeam.primitives.complex_numbers import LOWERED
+from tests.helpers.host_models import convnet, data, reader, residual, trained
 from tests.helpers.installed import engine_or_skip
 from tests.helpers.primitive_cases import CASES, dtypes_of, operands, types_of
 
@@ -119,59 +120,6 @@ def test_refuses_what_it_lacks_when_it_compiles(name: str, primitive: str, dtype
     result = primitive if primitive in LACKS.get(name, ()) else dtype
     with pytest.raises(NotImplementedError, match=f"the {name} engine .*{result}"):
         engine.compile(graph)
-
-
-def convnet() -> hornbeam.Model:
-    return hornbeam.Sequential(
-        [
-            layers.Input((12, 12, 1)),
-            layers.Conv2D(8, 3, use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.MaxPooling2D(),
-            layers.Dropout(0.25),
-            layers.AveragePooling2D(2),
-            layers.Flatten(),
-            layers.Dense(4, activation="softmax"),
-        ]
-    )
-
-
-def reader() -> hornbeam.Model:
-    tokens = layers.Input((9,), dtype="int32")
-    x = layers.Embedding(20, 8, mask_zero=True)(tokens)
-    x = layers.LSTM(8, return_sequences=True)(x)
-    x = layers.MultiHeadAttention(2, 4)(x, x)
-    x = layers.LayerNormalization()(x)
-    x = layers.GRU(6)(x)
-    return hornbeam.Model(tokens, layers.Dense(4, activation="softmax")(x))
-
-
-def residual() -> hornbeam.Model:
-    images = layers.Input((12, 12, 1))
-    x = layers.Conv2D(6, 3, padding="same", strides=2, kernel_initializer="orthogonal")(images)
-    y = layers.BatchNormalization()(layers.SeparableConv2D(6, 3, padding="same")(x))
-    x = layers.add([x, layers.Activation("gelu")(y)])
-    x = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(x)
-    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
-    x = layers.GlobalAveragePooling2D()(layers.GroupNormalization(2)(x))
-    return hornbeam.Model(images, layers.Dense(4, activation="softmax")(x))
-
-
-def data(build: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    y = rng.integers(0, 4, 96)
-    if build is reader:
-        return rng.integers(0, 20, (96, 9)), y
-    return rng.normal(size=(96, 12, 12, 1)).astype("float32"), y
-
-
-def trained(build: Any, optimizer: str, epochs: int = 2) -> tuple[list[float], list[np.ndarray]]:
-    hornbeam.utils.set_random_seed(3)
-    model = build()
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-    x, y = data(build, np.random.default_rng(0))
-    history = model.fit(x, y, batch_size=32, epochs=epochs, verbose=0)
-    return history.history["loss"], model.get_weights()
 
 
 @pytest.mark.parametrize(("build", "optimizer"), [(convnet, "adam"), (reader, "rmsprop"), (residual, "sgd")])

@@ -74,7 +74,7 @@ def _torch(device: str | None = None) -> Engine:
     from hornbeam.engines.torch import TorchEngine
     from hornbeam.engines.torch.mesh import TorchMeshEngine
 
-    return TorchEngine(None if device is None else device.replace("gpu", "cuda"), TorchMeshEngine)
+    return TorchEngine(device, TorchMeshEngine)
 
 
 def _tensorflow(device: str | None = None) -> Engine:
@@ -173,9 +173,13 @@ def get_engine(name: str) -> Engine:
 
 def _engine_hint(name: str) -> str:
     """Return what an unknown name of an engine may have meant."""
-    if name.lower() in ("cuda", "gpu", "tpu", "mps", "metal", "rocm"):
+    device = {"metal": "mps", "directml": "dml"}.get(name.lower(), name.lower())
+    if device in ("mps", "xpu", "privateuseone", "dml", "coreml", "openvino", "migraphx", "qnn"):
+        engine = "torch" if device in ("mps", "xpu", "privateuseone") else "onnxruntime"
+        return f': it is a device. The engine "{engine}:{device}" runs on it (docs/engines.md)'
+    if device in ("cuda", "gpu", "tpu", "rocm"):
         return ': it is a device. On a GPU run "jax", "torch:cuda" or "tensorflow" (docs/engines.md)'
-    if name.lower() == "cpu":
+    if device == "cpu":
         return ': it is a device. The engine "native" runs on the CPU'
     if name in KERAS_BACKENDS:
         return f": Keras's backend {name} corresponds to the engine {KERAS_BACKENDS[name]!r}"

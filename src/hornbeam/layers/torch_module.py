@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -254,8 +254,16 @@ def _seeded(torch: ModuleType, key: Any) -> Iterator[None]:
         yield
         return
     generators: Sequence[Any] = [torch.default_generator]
-    if key.device.type == "cuda":
-        generators = [*generators, torch.cuda.default_generators[key.device.index or 0]]
+    kind = key.device.type
+    if kind in ("cuda", "xpu"):
+        generators = [*generators, getattr(torch, kind).default_generators[key.device.index or 0]]
+    elif kind == "mps":
+        mps = torch.mps  # its generator has no public name, its methods have
+        state, seed, restore = mps.get_rng_state, mps.manual_seed, mps.set_rng_state
+        generators = [
+            *generators,
+            SimpleNamespace(get_state=state, manual_seed=seed, set_state=restore),
+        ]
     states = [generator.get_state() for generator in generators]
     for generator in generators:
         generator.manual_seed(_mix_key(*(int(word) for word in key)))

@@ -1,8 +1,9 @@
 """The PyTorch engine: graphs run operation by operation on PyTorch's kernels, on CPUs and GPUs.
 
-`set_engine("torch")` uses a GPU if PyTorch sees one, else the CPU; `"torch:cpu"` and `"torch:cuda:1"` select
-the device. Buffers are `torch.Tensor`s. PyTorch stores unsigned integers of more than 8 bits but hardly
-computes with them: inside a graph uint16 is carried by int32 and uint32 by int64; uint64 is not supported.
+`set_engine("torch")` uses a GPU if PyTorch sees one, else the CPU; `"torch:cpu"`, `"torch:cuda:1"` and
+`"torch:mps"` select the device (see `devices.py`). Buffers are `torch.Tensor`s. PyTorch stores unsigned
+integers of more than 8 bits but hardly computes with them: inside a graph uint16 is carried by int32 and
+uint32 by int64; uint64 is not supported.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ require_version("torch", "PyTorch", torch.__version__, "2.3")
 
 from hornbeam.engines.torch.arrays import INDEX, REDUCE, SHAPE, creation  # noqa: E402
 from hornbeam.engines.torch.compiling import compiled, runs_before  # noqa: E402
+from hornbeam.engines.torch.devices import CPU, backend, explained, lacking, on_cpu, select  # noqa: E402
 from hornbeam.engines.torch.elementwise import (  # noqa: E402
     BINARY,
     CARRIERS,
@@ -68,7 +70,7 @@ class TorchExecutable(BindingExecutable):
         self._outputs = [torch_dtype(node.dtype) for node in graph.outputs]
         # Other devices cache freed memory themselves.
         self._in_place = in_place_functions(graph) if engine.device.type == "cpu" else {}
-        self._runs_left = runs_before(graph)
+        self._runs_left = math.inf if engine.is_partial else runs_before(graph)
         self._program: Callable[[Sequence[Buffer]], Sequence[Buffer]] | None = None
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
@@ -83,8 +85,8 @@ class TorchExecutable(BindingExecutable):
             return self._walk(lambda node: self._in_place.get(node) or self._engine.lower(node), *inputs)
 
     def _walk(self, lower: Callable[[Node], Any], *inputs: Buffer) -> list[Buffer]:
-        values = run(self._graph, [carried(x) for x in inputs], lower)
-        return [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
+        values = run(self._graph, self._engine.entered(inputs), lower)
+        return self._engine.left(values, self._outputs)
 
     def _compile(self, inputs: Sequence[Buffer]) -> None:
         self._runs_left = math.inf
@@ -106,7 +108,7 @@ class TorchExecutable(BindingExecutable):
         """Run steps; see `Executable.run_steps`. Batches are gathered on the device."""
         current, logs = list(state), []
         for rows in torch.from_numpy(np.ascontiguousarray(indices)).to(self._engine.device):
-            outputs = self.run([*current, *(x[rows] for x in data)])
+            outputs = self.run([*current, *(x[rows.to(x.device)] for x in data)])
             current = outputs[: len(current)]
             logs.append(outputs[len(current) :])
         return current, [torch.stack(column) for column in zip(*logs, strict=True)]
@@ -114,6 +116,10 @@ class TorchExecutable(BindingExecutable):
 
 class TorchEngine(TableEngine):
     """Engine of PyTorch on one device.
+
+    Attributes:
+        device: The device.
+        is_partial: True if the device may lack operations or dtypes.
 
     Raises:
         RuntimeError: If PyTorch does not see the device.
@@ -130,8 +136,11 @@ class TorchEngine(TableEngine):
         super().__init__()
         self._make_mesh_engine = make_mesh_engine
         self.name = f"torch:{device}" if device else "torch"
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=self.device)  # fails here if the device does not exist
+        self.device = select(device)
+        self.is_partial = self.device.type not in ("cpu", "cuda", "meta")
+        self._lacked = lacking(self.device)
+        self._created_on_cpu = creation(CPU)
+        self._has_told = False
         self.table = {**TABLE, **creation(self.device), **_control(self.evaluate)}
         self.table["host_call"] = HostCalls()
         self._mesh_engines: dict[Mesh, MeshEngine] = {}
@@ -149,14 +158,14 @@ class TorchEngine(TableEngine):
 
     def devices(self, kind: str | None = None) -> list[str]:
         """List one device per process; see `Engine.devices`."""
-        own_kind = "gpu" if self.device.type == "cuda" else self.device.type
+        own_kind = "cpu" if self.device.type == "cpu" else "gpu"
         if kind not in (None, own_kind, "cpu"):
             raise RuntimeError(f"the {self.name} engine runs on {own_kind}, it has no {kind}")
         return [f"{kind or own_kind}:{number}" for number in range(self.process[1])]
 
     def join(self, job: Job) -> None:
-        """Join a job; see `Engine.join`. Uses gloo on CPUs and NCCL on GPUs, one GPU per process by local
-        index."""
+        """Join a job; see `Engine.join`. Uses gloo on CPUs, NCCL or XCCL on GPUs, one GPU per process by
+        local index."""
         if dist.is_initialized():
             if None not in (job.index, job.count) and self.process != (job.index, job.count):
                 raise RuntimeError(
@@ -170,13 +179,14 @@ class TorchEngine(TableEngine):
                 f"this one: start them by `{command('launch')}` or torchrun, or pass arguments to "
                 "initialize()"
             )
-        if self.device.type == "cuda" and self.device.index is None:
-            torch.cuda.set_device(job.local if job.local is not None else job.index)
+        kind, own = self.device.type, backend(self.device.type)
+        if kind in ("cuda", "xpu") and self.device.index is None:
+            getattr(torch, kind).set_device(job.local if job.local is not None else job.index)
         # torchrun runs a store of its own, which is found by its environment variables alone.
         named = ":".join(os.environ.get(f"MASTER_{part}", "") for part in ("ADDR", "PORT"))
         method = "env://" if named == job.address and "RANK" in os.environ else f"tcp://{job.address}"
-        backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, init_method=method, rank=job.index, world_size=job.count)
+        backends = f"cpu:gloo,{kind}:{own}" if own else "gloo"
+        dist.init_process_group(backends, init_method=method, rank=job.index, world_size=job.count)
 
     def exchange(self, array: np.ndarray) -> np.ndarray:
         """See `Engine.exchange`."""
@@ -210,7 +220,40 @@ class TorchEngine(TableEngine):
                 )
 
     def lower(self, node: Node) -> Callable[..., Any] | None:
-        """Return the function for a node; results of carried unsigned dtypes wrap around."""
+        """Return the function for a node: on the CPU, once said, for a dtype that the device lacks."""
+        fn = self._function(node)
+        if fn is None or not self.is_partial or node.name in _WITHOUT_KERNELS:
+            return fn
+        types = (x.type if isinstance(x.type, tuple) else (x.type,) for x in (node, *node.inputs))
+        lacked = {t.dtype for group in types for t in group if t.dtype not in CARRIERS} & self._lacked
+        if not lacked:
+            return explained(fn, node, self.device)
+        if not self._has_told:
+            self._has_told = True
+            warn_user(
+                f"{self.device.type} has no {lacked.pop()}, so {node.name!r}{where(node)} runs on the CPU, "
+                "as does all else of that dtype"
+            )
+        return on_cpu(self._created_on_cpu.get(node.name, fn), self._home)
+
+    def _home(self, dtype: torch.dtype) -> torch.device:
+        """Return where values of a dtype are kept."""
+        return CPU if str(dtype).removeprefix("torch.") in self._lacked else self.device
+
+    def entered(self, inputs: Sequence[Buffer]) -> list[Tensor]:
+        """Return buffers as values inside a graph."""
+        if not self._lacked:
+            return [carried(x) for x in inputs]
+        return [y.to(self._home(y.dtype)) for y in map(carried, inputs)]
+
+    def left(self, values: Sequence[Tensor], dtypes: Sequence[torch.dtype]) -> list[Buffer]:
+        """Return values inside a graph as buffers."""
+        if self._lacked:
+            values = [x.to(self._home(dtype)) for x, dtype in zip(values, dtypes, strict=True)]
+        return [x.to(dtype).contiguous() for x, dtype in zip(values, dtypes, strict=True)]
+
+    def _function(self, node: Node) -> Callable[..., Any] | None:
+        """Return the table's function for a node; results of carried unsigned dtypes wrap around."""
         fn = super().lower(node)
         if node.name == "select" and self.device.type == "cpu" and is_zero(node.inputs[2]):
             return keep_or_zero
@@ -226,11 +269,13 @@ class TorchEngine(TableEngine):
         with warnings.catch_warnings():  # about read-only arrays, which are never written to
             warnings.simplefilter("ignore", UserWarning)
             tensor = torch.from_numpy(bits)
-        return (tensor.view(torch.bfloat16) if bits is not array else tensor).to(self.device)
+        tensor = tensor.view(torch.bfloat16) if bits is not array else tensor
+        return tensor.to(self._home(tensor.dtype))
 
     def borrow(self, x: SupportsDLPack) -> Buffer:
         """See `Engine.borrow`."""
-        return torch.from_dlpack(x.detach() if isinstance(x, torch.Tensor) else x).to(self.device)
+        tensor = torch.from_dlpack(x.detach() if isinstance(x, torch.Tensor) else x)
+        return tensor.to(self._home(tensor.dtype))
 
     def get(self, buffer: Buffer) -> np.ndarray:
         tensor = buffer.cpu()
@@ -243,7 +288,7 @@ class TorchEngine(TableEngine):
     def has_native_arithmetic(self, dtype: str) -> bool:
         """Return whether PyTorch computes in a dtype: on CPUs if oneDNN has instructions for it."""
         if dtype in ("float32", "float64") or self.device.type != "cpu":
-            return True
+            return dtype not in self._lacked
         return dtype == "bfloat16" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
@@ -252,6 +297,8 @@ _IN_RANGE = frozenset(
     {"and", "broadcast", "concatenate", "constant", "or", "random_bits", "reshape", "select", "shift_right"}
     | {"slice", "transpose", "xor"}
 )
+# Structure and control flow, which follow their values, and functions of other libraries.
+_WITHOUT_KERNELS = frozenset({*STRUCTURE, "cond", "while_loop", "scan", "host_call"})
 
 
 @functools.cache

@@ -1,4 +1,7 @@
-"""Collectives of a mesh axis by torch.distributed: gloo on CPUs, NCCL on GPUs."""
+"""Collectives of a mesh axis by torch.distributed: gloo on CPUs, NCCL and XCCL on GPUs.
+
+Tensors of devices for which PyTorch has no backend travel through the CPU.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import torch.distributed as dist
 
 from hornbeam.engines.mesh import Mesh
 from hornbeam.engines.table import Table
+from hornbeam.engines.torch.devices import backend
 from hornbeam.engines.torch.elementwise import Tensor
 
 # Dtypes in which sums are accumulated.
@@ -39,18 +43,18 @@ class ProcessGroup:
             stacked = self.all_gather(x[None], 0)
             return torch.amax(stacked, 0) if how == "max" else torch.amin(stacked, 0)
         y = x.to(_WIDE[x.dtype]) if x.dtype in _WIDE else x.clone(memory_format=torch.contiguous_format)
-        y = y.contiguous()
+        y = _sendable(y.contiguous())
         dist.all_reduce(y, getattr(dist.ReduceOp, _HOW[how]), group=self.group)
-        return y.to(x.dtype)
+        return y.to(x.device).to(x.dtype)
 
     def all_gather(self, x: Tensor, dim: int) -> Tensor:
         """Concatenate the shards of all."""
         if self.size == 1:
             return x
-        raw = x.contiguous().reshape(-1).view(torch.uint8)
+        raw = _sendable(x.contiguous().reshape(-1)).view(torch.uint8)
         shards = [torch.empty_like(raw) for _ in range(self.size)]
         dist.all_gather(shards, raw, group=self.group)
-        return torch.cat([shards[i].view(x.dtype).reshape(x.shape) for i in self._order], dim)
+        return torch.cat([shards[i].view(x.dtype).reshape(x.shape) for i in self._order], dim).to(x.device)
 
     def reduce_scatter(self, x: Tensor, dim: int) -> Tensor:
         """Sum the values of all, and return this process's shard. Each adds the others' terms in their
@@ -60,21 +64,26 @@ class ProcessGroup:
         wide = x.to(_WIDE[x.dtype]) if x.dtype in _WIDE else x
         shards = wide.movedim(dim, 0).reshape(self.size, x.shape[dim] // self.size, -1)
         order = [self._order.index(i) for i in range(self.size)]
-        sent = shards if order == list(range(self.size)) else shards[order]
+        sent = _sendable(shards if order == list(range(self.size)) else shards[order])
         shape = x.movedim(dim, 0).shape
-        if x.device.type == "cuda":
+        if backend(x.device.type):
             total = torch.empty_like(sent[0], memory_format=torch.contiguous_format)
             dist.reduce_scatter_tensor(total, sent.contiguous(), group=self.group)
         else:
             received = torch.empty_like(sent, memory_format=torch.contiguous_format)
             dist.all_to_all_single(received, sent.contiguous(), group=self.group)
             total = received[self._order].sum(0, dtype=received.dtype)
-        return total.reshape(shape[0] // self.size, *shape[1:]).movedim(0, dim).to(x.dtype)
+        total = total.to(x.device).reshape(shape[0] // self.size, *shape[1:])
+        return total.movedim(0, dim).to(x.dtype)
 
     def shard(self, x: Tensor, dim: int) -> Tensor:
         """Return this process's shard of a replicated value."""
         width = x.shape[dim] // self.size
         return x.narrow(dim, self.index * width, width)
+
+
+def _sendable(x: Tensor) -> Tensor:
+    return x if backend(x.device.type) else x.cpu()
 
 
 def groups_of(mesh: Mesh, ranks: Sequence[int], number: int) -> dict[str, ProcessGroup]:

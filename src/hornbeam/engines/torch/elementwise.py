@@ -113,10 +113,11 @@ def convert(x: Tensor, *, dtype: str) -> Tensor:
     if not x.is_floating_point() or target.is_floating_point:
         return x.to(target)
     limits = np.iinfo(dtype)
-    truncated = torch.trunc(x.double())
-    inside = (truncated > float(limits.min)) & (truncated < float(limits.max))
-    low, high, zero = (torch.tensor(v, dtype=target, device=x.device) for v in (limits.min, limits.max, 0))
-    clipped = torch.where(truncated >= float(limits.max), high, low)
+    truncated = torch.trunc(x.float() if x.element_size() < 4 else x)
+    # Both are exact in float32: the lowest integer, and the one above the highest.
+    inside = (truncated >= float(limits.min)) & (truncated < float(int(limits.max) + 1))
+    low, high, zero = (x.new_full((), int(v), dtype=target) for v in (limits.min, limits.max, 0))
+    clipped = torch.where(truncated > 0, high, low)
     clipped = torch.where(torch.isnan(truncated), zero, clipped)
     return torch.where(inside, torch.where(inside, truncated, 0.0).to(target), clipped)
 

@@ -19,7 +19,7 @@ from hornbeam.engines.base import BindingExecutable, Buffer, Engine, MeshEngine
 from hornbeam.engines.mesh import Layout, Mesh, trimmed
 from hornbeam.engines.torch import TorchEngine
 from hornbeam.engines.torch.collectives import ProcessGroup, groups_of, table
-from hornbeam.engines.torch.elementwise import Tensor, carried, torch_dtype
+from hornbeam.engines.torch.elementwise import Tensor, torch_dtype
 from hornbeam.engines.torch.recurrent import RECURRENT
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.partition import partition_for
@@ -61,8 +61,8 @@ class TorchMeshExecutable(BindingExecutable):
         requested = None if layouts is None else tuple(layouts)
         graph, out_layouts = self._program(tuple(x.layout for x in inputs), requested)
         with torch.no_grad():
-            values = self._engine.evaluate(graph, [carried(x.shard) for x in inputs])
-            shards = [x.to(dtype).contiguous() for x, dtype in zip(values, self._outputs, strict=True)]
+            values = self._engine.evaluate(graph, self._engine.entered([x.shard for x in inputs]))
+            shards = self._engine.left(values, self._outputs)
             return [ShardedTensor(_compact(x), layout) for x, layout in zip(shards, out_layouts, strict=True)]
 
     def _program(
@@ -164,7 +164,7 @@ class TorchMeshEngine(TorchEngine, MeshEngine):
         layout = self.mesh.batch_layout((len(rows) * parts, *data.data.shape[1:]))
         if layout and not data.per_process:
             rows = self.groups[self.mesh.batch].shard(rows, 0)  # type: ignore[index]
-        return ShardedTensor(data.data[rows], layout)
+        return ShardedTensor(data.data[rows.to(data.data.device)], layout)
 
     def redistribute(self, buffer: ShardedTensor, layout: Layout) -> Buffer:
         """See `MeshEngine.redistribute`."""
