@@ -2,6 +2,7 @@
 
 use hornbeam_kernels::conv::{self, ConvShape, Int8Kernel, Int8Result, OutputGrad, ScaleAndClamp};
 use hornbeam_kernels::dispatch;
+use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::FusedEpilogue;
 use hornbeam_kernels::window::{self, PoolShape};
 
@@ -53,6 +54,10 @@ fn run_quantized(
             scale: memory.read(&reads[scale + 1 + epilogue.bias as usize])[0],
             range,
             floats: epilogue.floats.then(|| memory.write(&writes[0])),
+        },
+        None if writes[0].dtype == DType::I32 => Int8Result::Sums {
+            to: memory.write(&writes[0]),
+            fused: running.as_ref().map(|epilogue| epilogue as &dyn FusedEpilogue<i32>),
         },
         None => Int8Result::Floats {
             to: memory.write(&writes[0]),

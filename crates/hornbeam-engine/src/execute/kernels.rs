@@ -160,9 +160,13 @@ fn dot(
 }
 
 fn quantized_dot(g: &GemmShape, instruction: &Instruction, memory: Memory, context: &mut Context) {
-    let (reads, c) = (&instruction.reads, memory.write::<f32>(&instruction.writes[0]));
-    let (a, b) = (memory.read::<i8>(&reads[0]), memory.read::<i8>(&reads[1]));
-    gemm::gemm_int8(context.pool, [g.m, g.n, g.k], a, g.a.into(), b, g.b.into(), c, context.scratch);
+    let (reads, to) = (&instruction.reads, &instruction.writes[0]);
+    let (a, b, sizes) = (memory.read::<i8>(&reads[0]), memory.read::<i8>(&reads[1]), [g.m, g.n, g.k]);
+    let (am, bm) = (g.a.into(), g.b.into());
+    match to.dtype {
+        DType::I32 => gemm::gemm_int8(context.pool, sizes, a, am, b, bm, memory.write::<i32>(to), context.scratch),
+        _ => gemm::gemm_int8(context.pool, sizes, a, am, b, bm, memory.write::<f32>(to), context.scratch),
+    }
 }
 
 /// The start indices of a slice as i64. The kernels clamp them.

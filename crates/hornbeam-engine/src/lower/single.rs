@@ -77,8 +77,12 @@ impl Lowering<'_> {
         let b = MatrixStrides { batch: rhs_strides[0], rows: rhs_strides[2], cols: rhs_strides[1] };
         let gemm = GemmShape { batch, m, n, k, a, b };
         let out = self.define(Value::first(id));
-        if views[0].dtype == DType::I8 && out.dtype == DType::F32 {
-            self.emit(Kind::QuantizedDot(gemm), reads, vec![out]);
+        if is_quantized(&[graph.type_of(operands[0]), graph.type_of(operands[1])], &node.types[0]) {
+            // Of several rows and a plain matrix: that is packed once if it is a weight.
+            let [rows, columns] = [k, n].map(|extent| extent as isize);
+            let plain = [a.rows, a.cols, b.rows, b.cols] == [rows, 1, columns, 1] && m > 1 && k > 0;
+            let kind = if plain { Kind::QuantizedConv { shape: rows_shape(m, n, k), epilogue: None } } else { Kind::QuantizedDot(gemm) };
+            self.emit(kind, reads, vec![out]);
             return Ok(());
         }
         let kind = Kind::Dot { gemm, bias: epilogue.bias, relu: epilogue.relu };
@@ -317,6 +321,22 @@ fn conv_shape(window: &Window, groups: usize, input: &TensorType, output: &Tenso
         pad: moved(s.pad),
         ..s
     })
+}
+
+/// The shape of a product of `m` rows as a convolution of one pixel each.
+fn rows_shape(m: usize, n: usize, k: usize) -> ConvShape {
+    ConvShape {
+        batch: m,
+        input: [1; 3],
+        output: [1; 3],
+        kernel: [1; 3],
+        strides: [1; 3],
+        dilation: [1; 3],
+        pad: [0; 3],
+        in_channels: k,
+        out_channels: n,
+        groups: 1,
+    }
 }
 
 /// The shape of a convolution with its axes as they are, for a pool behind it.

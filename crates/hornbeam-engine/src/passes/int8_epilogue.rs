@@ -150,7 +150,8 @@ fn scaled(graph: &Graph, uses: &[Vec<u32>], x: Value, scale: Value) -> Option<Fu
         _ => return None,
     };
     let operands: Vec<_> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
-    let fits = is_quantized(&operands, &node.types[0]) && uses[x.node as usize] == [1];
+    let is_scaled = node.types[0].dtype == DType::F32 && is_quantized(&operands, &node.types[0]);
+    let fits = is_scaled && uses[x.node as usize] == [1];
     let scale = row_vector(graph, scale).filter(|_| fits)?;
     Some(FusedContraction {
         op: Op::QuantizedConv { window, groups, epilogue: Int8Epilogue::default() },

@@ -16,15 +16,15 @@ pub fn check_bias(op: &Op, epilogue: &Epilogue, x: &[&TensorType], out: &TensorT
     Ok(())
 }
 
-/// True for a product of `int8` operands, summed in `int32`, with a `float32` result.
+/// True for a product of `int8` operands, summed in `int32`, which is the result, or as `float32`.
 pub fn is_quantized(x: &[&TensorType], out: &TensorType) -> bool {
-    x[..2].iter().all(|t| t.dtype == DType::I8) && out.dtype == DType::F32
+    x[..2].iter().all(|t| t.dtype == DType::I8) && matches!(out.dtype, DType::F32 | DType::I32)
 }
 
 pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     let Op::Dot { contract, batch, epilogue } = op else { unreachable!("called for dot_general") };
     if is_quantized(x, out) {
-        ensure!(batch[0].is_empty() && *epilogue == Epilogue::default(), "{op:?} of int8 to float32");
+        ensure!(batch[0].is_empty() && *epilogue == Epilogue::default(), "{op:?} of int8 to {}", out.dtype);
     } else {
         same_dtype(op, &[x[0], x[1], out])?;
     }

@@ -57,7 +57,7 @@ pub fn check_conv(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {
     match op {
         Op::Conv { groups, epilogue, .. } if is_quantized(x, out) => {
             let steps = kernel.count() / kernel.shape.last().copied().unwrap_or(1).max(1);
-            ensure!(*epilogue == Epilogue::default(), "{op:?} of int8 to float32");
+            ensure!(*epilogue == Epilogue::default(), "{op:?} of int8 to {}", out.dtype);
             ensure!(multiplies_int8(*groups, steps, kernel), "{op:?} of int8 over {steps} steps in {groups} groups");
         }
         _ => same_dtype(op, &[input, kernel, result])?,

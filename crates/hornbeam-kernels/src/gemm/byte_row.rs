@@ -1,6 +1,6 @@
-//! Products of one row by a matrix of `int8`, summed in `int32` and returned as `float32`. Every element of the matrix is
-//! read once, so they are bound by memory bandwidth, and nothing is packed. Sums of integers are exact in any order.
+//! Products of one row by a matrix of `int8`, summed in `int32`. Every element of the matrix is read once, so they are bound by memory bandwidth, and nothing is packed. Sums of integers are exact in any order.
 
+use super::int8_dot::Sum;
 use super::Mat;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -15,16 +15,16 @@ const TASKS: usize = 16;
 /// Maximum columns of a task that reads rows: its sums take 16 KiB.
 const COLUMNS: usize = 4096;
 
-/// Computes `c = float(a @ b)` for a row `a` of `k` bytes, if the rows or the columns of `b` are contiguous and no byte of
-/// `a` is -128, as quantizers of weights and activations promise; returns false otherwise.
-pub(super) fn product(
+/// Computes `c = a @ b` for a row `a` of `k` bytes, if the rows or the columns of `b` are contiguous; returns false
+/// otherwise.
+pub(super) fn product<T: Sum>(
     pool: &ThreadPool,
     k: usize,
     a: &[i8],
     am: Mat,
     b: &[i8],
     bm: Mat,
-    c: &mut [f32],
+    c: &mut [T],
     scratch: &mut Scratch,
 ) -> bool {
     let dots = bm.rows == 1 && bm.cols >= 0;
@@ -40,12 +40,9 @@ pub(super) fn product(
     for (p, step) in row.iter_mut().enumerate() {
         *step = i16::from(a[(am.offset as isize + p as isize * am.cols) as usize]);
     }
-    if row.contains(&-128) {
-        return false;
-    }
     let (row, b) = (&*row, &b[bm.offset..]);
     if dots {
-        let (dots, columns, stride) = (dot_products(), n.div_ceil(tasks), bm.cols as usize);
+        let (dots, columns, stride) = (dot_products::<T>(), n.div_ceil(tasks), bm.cols as usize);
         // SAFETY: the kernel is compiled for this machine and has no other precondition.
         pool.run_chunks(c, columns, &|task, c| unsafe { dots(row, &b[task * columns * stride..], stride, c) });
         return true;
@@ -63,17 +60,17 @@ pub(super) fn product(
         unsafe { add(&row[start..end], &b[start * stride + first..], stride, sums) };
     });
     for (j, c) in c.iter_mut().enumerate() {
-        *c = partial[j..].iter().step_by(n).sum::<i32>() as f32;
+        *c = T::of(partial[j..].iter().step_by(n).sum());
     }
     true
 }
 
 multiversion! {
     /// Computes the products of `a` and columns of B, `stride` bytes apart.
-    unsafe fn dot_products[S](a: &[i16], b: &[i8], stride: usize, c: &mut [f32]) {
+    unsafe fn dot_products[S, T: Sum](a: &[i16], b: &[i8], stride: usize, c: &mut [T]) {
         for (j, c) in c.iter_mut().enumerate() {
             let products = a.iter().zip(&b[j * stride..][..a.len()]).map(|(&a, &b)| i32::from(a) * i32::from(b));
-            *c = products.sum::<i32>() as f32;
+            *c = T::of(products.sum());
         }
     }
 
@@ -83,6 +80,15 @@ multiversion! {
         let (groups, rest) = a.as_chunks::<STREAMS>();
         for (group, a) in groups.iter().enumerate() {
             let rows: [&[i8]; STREAMS] = std::array::from_fn(|i| &b[(group * STREAMS + i) * stride..][..n]);
+            // With -128, sums of two products do not fit 16 bits.
+            if a.contains(&-128) {
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    for i in 0..STREAMS {
+                        *sum += i32::from(a[i]) * i32::from(rows[i][j]);
+                    }
+                }
+                continue;
+            }
             for (j, sum) in sums.iter_mut().enumerate() {
                 for i in (0..STREAMS).step_by(2) {
                     *sum += i32::from(pair(a[i], rows[i][j], a[i + 1], rows[i + 1][j]));

@@ -166,8 +166,8 @@ fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Optio
     lossless.then(|| b.add(op.clone(), vec![source], t.clone()))
 }
 
-/// Multiply integers that are converted to `float32` for a product as integers. Sums up to 2^24 are the same, larger ones
-/// are rounded once.
+/// Multiply integers that are converted to `float32` or `float64` for a product as integers. Sums up to 2^24 are the same;
+/// in `float32` larger ones are rounded once, in `float64` all are exact.
 fn quantized_dot(b: &mut Builder, op: &Op, summed: &[usize], inputs: &[Value], t: &TensorType) -> Option<Value> {
     let steps: usize = summed.iter().map(|&axis| b.type_of(inputs[0]).shape[axis]).product();
     (steps <= MAX_STEPS).then(|| of_integers(b, op, inputs, t)).flatten()
@@ -182,11 +182,17 @@ fn quantized_conv(b: &mut Builder, op: &Op, groups: usize, inputs: &[Value], t: 
 
 /// The operation on the integers that its operands are conversions of.
 fn of_integers(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {
-    if t.dtype != DType::F32 || !inputs.iter().all(|&x| is_converted_int8(b, x)) {
+    let sums = match t.dtype {
+        DType::F32 => DType::F32,
+        DType::F64 => DType::I32,
+        _ => return None,
+    };
+    if !inputs.iter().all(|&x| is_converted_int8(b, x)) {
         return None;
     }
     let integers = inputs.iter().map(|&x| without_conversion(b, x)).collect();
-    Some(b.add(op.clone(), integers, t.clone()))
+    let product = b.add(op.clone(), integers, TensorType::new(sums, t.shape.clone()));
+    Some(if sums == t.dtype { product } else { b.add(Op::Convert, vec![product], t.clone()) })
 }
 
 /// True for a conversion of `int8`, also reshaped or transposed.

@@ -27,7 +27,7 @@ pub(super) fn forward(
     let (inside, step) = (inside(shape), shape.strides[2] * channels);
     run_blocks(pool, channels, WORK.div_ceil(shape.taps() * channels), end, result, &|pixels, finish| {
         with_local(|local| {
-            let (taps, sums) = local.take2::<usize, f32>(2 * shape.taps(), pixels.len() * channels);
+            let (taps, sums) = local.take2::<usize, i32>(2 * shape.taps(), pixels.len() * channels);
             let mut y = sums.chunks_exact_mut(channels);
             for pixels in by_row(shape, pixels) {
                 let (mut count, mut followed) = (0, false);
@@ -71,15 +71,15 @@ fn valid_taps(shape: &ConvShape, pixel: usize, to: &mut [usize]) -> usize {
 
 multiversion! {
     /// Sums the products of one pixel, tap by tap. `taps` holds pairs of starts in `x` and `w`.
-    unsafe fn add_taps[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [f32]) {
+    unsafe fn add_taps[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [i32]) {
         for (channel, y) in y.iter_mut().enumerate() {
             let product = |tap: &[usize]| i32::from(x[tap[0] + channel]) * i32::from(w[tap[1] + channel]);
-            *y = taps.chunks_exact(2).map(product).sum::<i32>() as f32;
+            *y = taps.chunks_exact(2).map(product).sum::<i32>();
         }
     }
 
     /// As `add_taps`, two taps at a time in 16 bits. No weight may be -128.
-    unsafe fn add_pairs[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [f32]) {
+    unsafe fn add_pairs[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [i32]) {
         let mut first = 0;
         while y.len() - first >= 64 {
             add_channels::<64>(x, w, taps, y, first);
@@ -98,7 +98,7 @@ multiversion! {
 
 /// Sums the products of `N` channels in registers.
 #[inline(always)]
-fn add_channels<const N: usize>(x: &[i8], w: &[i16], taps: &[usize], y: &mut [f32], first: usize) {
+fn add_channels<const N: usize>(x: &[i8], w: &[i16], taps: &[usize], y: &mut [i32], first: usize) {
     fn part<T, const N: usize>(from: &[T], start: usize) -> &[T; N] {
         from[start..].first_chunk().unwrap_or_else(|| unreachable!("taps hold all channels"))
     }
@@ -117,7 +117,5 @@ fn add_channels<const N: usize>(x: &[i8], w: &[i16], taps: &[usize], y: &mut [f3
             sums[j] += i32::from(i16::from(x[j]) * w[j]);
         }
     }
-    for (y, sum) in y[first..first + N].iter_mut().zip(sums) {
-        *y = sum as f32;
-    }
+    y[first..first + N].copy_from_slice(&sums);
 }

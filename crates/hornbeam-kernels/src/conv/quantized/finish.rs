@@ -11,7 +11,7 @@ use crate::scratch::with_local;
 const LANES: usize = 16;
 
 /// Takes the sums of all pixels of a block for some channels, `[pixels][stride]`.
-pub(super) type Finish<'a> = dyn FnMut(Range<usize>, &[f32], usize) + 'a;
+pub(super) type Finish<'a> = dyn FnMut(Range<usize>, &[i32], usize) + 'a;
 
 /// Runs `compute(pixels, finish)` on blocks of `rows` pixels. It calls `finish` once for each channel.
 pub(super) fn run_blocks(
@@ -24,38 +24,45 @@ pub(super) fn run_blocks(
 ) {
     let finish = finish();
     let pixels = result.len() / channels;
-    let (mut round, mut fused) = ((0.0, [0.0; 2]), None);
-    let (floats, integers) = match &mut result {
-        Int8Result::Floats { to, fused: consumer } => {
-            fused = *consumer;
-            (Some(SharedMut::new(to)), None)
-        }
-        Int8Result::Rounded { to, scale, range, floats } => {
+    let (mut round, mut fused, mut fused_sums) = ((0.0, [0.0; 2]), None, None);
+    let (mut floats, mut exact, mut integers) = (None, None, None);
+    match &mut result {
+        Int8Result::Floats { to, fused: consumer } => (floats, fused) = (Some(SharedMut::new(to)), *consumer),
+        Int8Result::Sums { to, fused: consumer } => (exact, fused_sums) = (Some(SharedMut::new(to)), *consumer),
+        Int8Result::Rounded { to, scale, range, floats: kept } => {
             round = (*scale, range.map(f32::from));
-            (floats.as_mut().map(|floats| SharedMut::new(floats)), Some(SharedMut::new(to)))
+            (floats, integers) = (kept.as_mut().map(|floats| SharedMut::new(floats)), Some(SharedMut::new(to)));
         }
-    };
+    }
     pool.run(pixels.div_ceil(rows), &|block| {
         let pixels = block * rows..((block + 1) * rows).min(pixels);
         let elements = pixels.start * channels..pixels.end * channels;
         // SAFETY: blocks are disjoint.
         let integers = integers.as_ref().map(|to| unsafe { to.range(elements.clone()) });
         let addend = end.and_then(|end| end.addend).map(|addend| &addend[elements.clone()]);
-        let run = |floats: Option<&mut [f32]>| {
-            let mut block = Block { channels, addend, floats, integers, round };
+        let run = |floats: Option<&mut [f32]>, exact: Option<&mut [i32]>| {
+            let mut block = Block { channels, addend, floats, exact, integers, round };
             compute(pixels.clone(), &mut |columns, sums, stride| {
                 // SAFETY: the kernel is compiled for this machine and has no other precondition.
                 unsafe { finish(columns, sums, stride, end, &mut block) };
             });
         };
-        match fused {
-            // SAFETY: as above.
-            None => run(floats.as_ref().map(|to| unsafe { to.range(elements.clone()) })),
-            Some(fused) => with_local(|local| {
+        match (fused, fused_sums) {
+            (Some(fused), _) => with_local(|local| {
                 let own = local.take::<f32>(elements.len());
-                run(Some(&mut *own));
+                run(Some(&mut *own), None);
                 fused.apply(elements.start, own);
             }),
+            (_, Some(fused)) => with_local(|local| {
+                let own = local.take::<i32>(elements.len());
+                run(None, Some(&mut *own));
+                fused.apply(elements.start, own);
+            }),
+            // SAFETY: as above.
+            _ => unsafe {
+                let floats = floats.as_ref().map(|to| to.range(elements.clone()));
+                run(floats, exact.as_ref().map(|to| to.range(elements.clone())))
+            },
         }
     });
 }
@@ -65,6 +72,8 @@ struct Block<'a> {
     channels: usize,
     addend: Option<&'a [f32]>,
     floats: Option<&'a mut [f32]>,
+    /// The sums.
+    exact: Option<&'a mut [i32]>,
     integers: Option<&'a mut [i8]>,
     /// Scale and range of the integers.
     round: (f32, [f32; 2]),
@@ -72,7 +81,7 @@ struct Block<'a> {
 
 multiversion! {
     unsafe fn finish[S](
-        columns: Range<usize>, sums: &[f32], stride: usize, end: Option<&ScaleAndClamp>, block: &mut Block,
+        columns: Range<usize>, sums: &[i32], stride: usize, end: Option<&ScaleAndClamp>, block: &mut Block,
     ) {
         let mut column = 0;
         while columns.len() - column >= LANES {
@@ -94,12 +103,18 @@ multiversion! {
 /// for the instruction set.
 #[inline(always)]
 fn finish_columns<const N: usize>(
-    sums: &[f32],
+    sums: &[i32],
     stride: usize,
     channel: usize,
     end: Option<&ScaleAndClamp>,
     block: &mut Block,
 ) {
+    if let Some(to) = &mut block.exact {
+        for (sums, to) in sums.chunks(stride).zip(to[channel..].chunks_mut(block.channels)) {
+            to[..N].copy_from_slice(&part::<_, N>(sums, 0));
+        }
+        return;
+    }
     // Multiplying by 1 and adding -0 change nothing.
     let (mut scale, mut bias, mut bounds) = ([1.0; N], [-0.0; N], [f32::NEG_INFINITY, f32::INFINITY]);
     if let Some(end) = end {
@@ -110,9 +125,10 @@ fn finish_columns<const N: usize>(
     let (mut floats, mut integers) = (block.floats.as_deref_mut(), block.integers.as_deref_mut());
     for (pixel, sums) in sums.chunks(stride).enumerate() {
         let at = pixel * block.channels + channel;
-        let mut own: [f32; N] = part(sums, 0);
+        let sums: [i32; N] = part(sums, 0);
+        let mut own = [0.0; N];
         for j in 0..N {
-            own[j] = own[j] * scale[j] + bias[j];
+            own[j] = sums[j] as f32 * scale[j] + bias[j];
         }
         if let Some(addend) = addend {
             let addend: [f32; N] = part(addend, at);
@@ -139,7 +155,7 @@ fn finish_columns<const N: usize>(
 }
 
 #[inline(always)]
-fn part<const N: usize>(from: &[f32], start: usize) -> [f32; N] {
+fn part<T: Copy, const N: usize>(from: &[T], start: usize) -> [T; N] {
     *from[start..].first_chunk().unwrap_or_else(|| unreachable!("slices hold all channels"))
 }
 

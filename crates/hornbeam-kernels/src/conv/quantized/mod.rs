@@ -1,4 +1,4 @@
-//! Convolutions of `int8`, summed in `int32` and returned as `float32`: inputs and weights of quantized layers.
+//! Convolutions of `int8`, summed in `int32` and returned so, or as `float32`: inputs and weights of quantized layers.
 //!
 //! The inputs of a block of pixels are copied into cache, with their padding, and multiplied from there by the kernels of
 //! [`crate::gemm::gemm_int8`]: the windows of a line overlap in memory. Sums of integers are exact in any order.
@@ -48,6 +48,8 @@ pub struct ScaleAndClamp<'a> {
 pub enum Int8Result<'a> {
     /// `fused` consumes it, if given; `to` then holds nothing.
     Floats { to: &'a mut [f32], fused: Option<&'a dyn FusedEpilogue<f32>> },
+    /// The sums themselves, without an epilogue.
+    Sums { to: &'a mut [i32], fused: Option<&'a dyn FusedEpilogue<i32>> },
     /// `clamp(round(result * scale))`, and the result itself to `floats`, if given.
     Rounded { to: &'a mut [i8], scale: f32, range: [i8; 2], floats: Option<&'a mut [f32]> },
 }
@@ -56,6 +58,7 @@ impl Int8Result<'_> {
     fn len(&self) -> usize {
         match self {
             Int8Result::Floats { to, .. } => to.len(),
+            Int8Result::Sums { to, .. } => to.len(),
             Int8Result::Rounded { to, .. } => to.len(),
         }
     }
@@ -169,7 +172,7 @@ fn product(
         let pixels = factor * pixels.start..factor * pixels.end;
         with_local(|local| {
             let copied = windows.copied_len(pixels.clone());
-            let (bytes, starts, sums) = local.take3::<u8, usize, f32>(copied, pixels.len(), pixels.len() * WIDTH);
+            let (bytes, starts, sums) = local.take3::<u8, usize, i32>(copied, pixels.len(), pixels.len() * WIDTH);
             windows.copy(copy_line, x, pixels, bytes, starts);
             let rows = Rows { bytes, starts, runs: &windows.runs, quads };
             let mut packed = packed;

@@ -16,7 +16,7 @@ pub(super) fn unpooled(shape: &ConvShape) -> ConvShape {
 
 multiversion! {
     /// Pools sums of whole lines, `[lines][line][stride]`, to the front of the slice. `stride` is a multiple of 16.
-    pub(super) unsafe fn pool_2x2[S](sums: &mut [f32], stride: usize, line: usize, scale: Option<&[f32]>) {
+    pub(super) unsafe fn pool_2x2[S](sums: &mut [i32], stride: usize, line: usize, scale: Option<&[f32]>) {
         let mut smallest = [[false; LANES]; WIDTH / LANES];
         let negative = |channel: usize| scale.and_then(|scale| scale.get(channel)).is_some_and(|&scale| scale < 0.0);
         for (channel, smallest) in smallest.as_flattened_mut()[..stride].iter_mut().enumerate() {
@@ -43,6 +43,6 @@ multiversion! {
 }
 
 #[inline(always)]
-fn load(from: &[f32], start: usize) -> [f32; LANES] {
+fn load(from: &[i32], start: usize) -> [i32; LANES] {
     *from[start..].first_chunk().unwrap_or_else(|| unreachable!("slices hold all channels"))
 }

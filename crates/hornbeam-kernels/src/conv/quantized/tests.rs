@@ -82,6 +82,9 @@ fn check(shape: &ConvShape, x: &[i8], w: &[i8]) {
             let w = Int8Kernel::Taps(w);
             with_isa(isa, || conv_int8(&pool, shape, false, x, w, end, result, &mut Scratch::new()));
         };
+        let mut exact = vec![1; want.len()];
+        run(None, Int8Result::Sums { to: &mut exact, fused: None });
+        assert_eq!(exact, sums, "{shape:?} on {}", isa.name());
         let mut y = vec![f32::NAN; want.len()];
         run(None, Int8Result::Floats { to: &mut y, fused: None });
         assert_eq!(y, want, "{shape:?} on {}", isa.name());

@@ -1,4 +1,4 @@
-//! Products of `int8` matrices, summed in `int32` and returned as `float32`: inputs and weights of quantized layers.
+//! Products of `int8` matrices, summed in `int32` and returned so, or as `float32`: inputs and weights of quantized layers.
 //!
 //! Four neighbouring steps of k, a quad, fill a word of 32 bits: the instructions of AVX-VNNI multiply quads and add the
 //! four products to a sum. They take unsigned bytes of A, so that A is shifted by 128, and 128 times the sum of each
@@ -12,7 +12,7 @@ mod x86;
 use super::{byte_row, pack, Mat};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Scratch};
+use crate::scratch::{with_local, Plain, Scratch};
 use crate::simd::{isa, Isa};
 pub(crate) use rows::{Kernel, Rows};
 
@@ -27,18 +27,37 @@ const ROWS: usize = 192;
 /// Multiply-adds of a task.
 const WORK: usize = 1 << 19;
 
-/// Computes `c = float(a @ b)`. `a` is `m x k` with layout `am`, `b` is `k x n` with layout `bm`, `c` is row-major.
+/// A number that sums of products of bytes are returned as.
+pub trait Sum: Plain + Default {
+    fn of(sum: i32) -> Self;
+}
+
+impl Sum for i32 {
+    #[inline(always)]
+    fn of(sum: i32) -> Self {
+        sum
+    }
+}
+
+impl Sum for f32 {
+    #[inline(always)]
+    fn of(sum: i32) -> Self {
+        sum as f32
+    }
+}
+
+/// Computes `c = a @ b`. `a` is `m x k` with layout `am`, `b` is `k x n` with layout `bm`, `c` is row-major.
 ///
 /// # Panics
 /// If a slice is shorter than its matrix, or `k` exceeds [`MAX_STEPS`].
-pub fn gemm_int8(
+pub fn gemm_int8<T: Sum>(
     pool: &ThreadPool,
     [m, n, k]: [usize; 3],
     a: &[i8],
     am: Mat,
     b: &[i8],
     bm: Mat,
-    c: &mut [f32],
+    c: &mut [T],
     scratch: &mut Scratch,
 ) {
     assert!(k <= MAX_STEPS, "sums of {k} products of bytes may leave 32 bits");
@@ -47,7 +66,7 @@ pub fn gemm_int8(
     assert_eq!(c.len(), m * n, "c does not hold {m} x {n}");
     let quads = k.div_ceil(4);
     if c.is_empty() || quads == 0 {
-        return c.fill(0.0);
+        return c.fill(T::default());
     }
     if m == 1 && byte_row::product(pool, k, a, am, b, bm, c, scratch) {
         return;
@@ -69,7 +88,7 @@ pub fn gemm_int8(
             let width = panel_width(columns);
             with_local(|local| {
                 let (packed, starts, sums) =
-                    local.take3::<i32, usize, f32>(panel_len(1, k, width), end - first, (end - first) * width);
+                    local.take3::<i32, usize, i32>(panel_len(1, k, width), end - first, (end - first) * width);
                 starts.iter_mut().enumerate().for_each(|(i, start)| *start = 4 * quads * (first + i));
                 let from = b.as_ptr().wrapping_offset(bm.offset as isize + column as isize * bm.cols);
                 // SAFETY: B holds the steps and columns, blocks of C are disjoint, and kernels are compiled for this
@@ -80,7 +99,7 @@ pub fn gemm_int8(
                     kernel(&rows, &Panel { words: packed, columns, width }, sums, width);
                     for (i, sums) in sums.chunks_exact(width).enumerate() {
                         let start = (first + i) * n + column;
-                        c.range(start..start + columns).copy_from_slice(&sums[..columns]);
+                        c.range(start..start + columns).iter_mut().zip(sums).for_each(|(c, &sum)| *c = T::of(sum));
                     }
                 }
             });
@@ -229,7 +248,7 @@ mod tests {
     fn products_of_bytes_are_exact() {
         let shapes = [[2, 64, 8], [7, 130, 33], [200, 10, 300], [13, 65, 4]];
         let rows = [[1, 1, 1], [1, 70, 5], [1, 9000, 90], [1, 300, 2000]];
-        // Rows with -128 are computed as other matrices are.
+        // Rows with -128 are multiplied in 32 bits.
         let cases = shapes.iter().chain(&rows).map(|shape| (shape, -128)).chain(rows.iter().map(|shape| (shape, -127)));
         for (&[m, n, k], least) in cases {
             let (mut a, mut b) = (bytes(m * k, 1), bytes(k * n, 2));
@@ -249,6 +268,9 @@ mod tests {
                         let (pool, mut c) = (ThreadPool::new(threads), vec![f32::NAN; m * n]);
                         with_isa(isa, || gemm_int8(&pool, [m, n, k], &a, am, &b, bm, &mut c, &mut Scratch::new()));
                         assert_eq!(c, want, "{m} x {n} x {k} on {}", isa.name());
+                        let mut sums = vec![1; m * n];
+                        with_isa(isa, || gemm_int8(&pool, [m, n, k], &a, am, &b, bm, &mut sums, &mut Scratch::new()));
+                        assert!(sums.iter().zip(&want).all(|(&sum, want)| sum as f32 == *want), "{m} x {n} x {k}");
                     }
                 }
             }
@@ -274,14 +296,14 @@ mod tests {
             // SAFETY: B holds 33 rows of 40 columns, and the kernel is compiled for this machine.
             unsafe { pack_panel()(bytes.as_ptr(), 40, 1, 3, k, columns, &mut words) };
             let panel = Panel { words: &words, columns, width };
-            let mut want = vec![f32::NAN; count * 33];
+            let mut want = vec![1 << 30; count * 33];
             // SAFETY: every CPU has the instructions.
             unsafe { rows::portable(&rows, &panel, &mut want, 33) };
             for (_, kernel) in kernels.iter().filter(|(available, _)| *available) {
-                let mut c = vec![f32::NAN; count * 33];
+                let mut c = vec![1 << 30; count * 33];
                 // SAFETY: the CPU has the instructions.
                 unsafe { kernel(&rows, &panel, &mut c, 33) };
-                assert!(c.iter().zip(&want).all(|(c, want)| c.to_bits() == want.to_bits()), "{columns} columns");
+                assert_eq!(c, want, "{columns} columns");
             }
         }
     }
@@ -291,10 +313,10 @@ mod tests {
         let (k, pool) = (MAX_STEPS, ThreadPool::new(1));
         for (a, b) in [(-128, -128), (-128, 127), (127, -128)] {
             for isa in Isa::available() {
-                let (x, y, mut c) = (vec![a; k], vec![b; k], [0.0]);
+                let (x, y, mut c) = (vec![a; k], vec![b; k], [0]);
                 let (am, bm) = (Mat::row_major(1, k), Mat::row_major(k, 1));
                 with_isa(isa, || gemm_int8(&pool, [1, 1, k], &x, am, &y, bm, &mut c, &mut Scratch::new()));
-                assert_eq!(c[0], (i64::from(a) * i64::from(b) * k as i64) as f32, "{}", isa.name());
+                assert_eq!(i64::from(c[0]), i64::from(a) * i64::from(b) * k as i64, "{}", isa.name());
             }
         }
     }

@@ -14,7 +14,7 @@ pub(crate) struct Rows<'a> {
 }
 
 /// Writes the products of rows and a panel to `c`, whose rows are `stride` apart.
-pub(crate) type Kernel = unsafe fn(rows: &Rows, panel: &Panel, c: &mut [f32], stride: usize);
+pub(crate) type Kernel = unsafe fn(rows: &Rows, panel: &Panel, c: &mut [i32], stride: usize);
 
 /// Sums of quads for some columns, in registers.
 pub(super) trait Sums: Copy {
@@ -25,7 +25,7 @@ pub(super) trait Sums: Copy {
     unsafe fn load(from: *const i32) -> Self;
     /// Adds the products of a quad of A and quads of B.
     unsafe fn add_products(self, a: i32, b: *const i32) -> Self;
-    unsafe fn store(self, to: *mut f32);
+    unsafe fn store(self, to: *mut i32);
 }
 
 /// Computes tiles of `M` rows, or of `FEW` where no more are left, by `N` vectors of sums.
@@ -33,7 +33,7 @@ pub(super) trait Sums: Copy {
 pub(super) unsafe fn multiply<S: Sums, const M: usize, const FEW: usize, const N: usize>(
     rows: &Rows,
     panel: &Panel,
-    c: &mut [f32],
+    c: &mut [i32],
     stride: usize,
 ) {
     let Some(last) = rows.starts.len().checked_sub(1) else { return };
@@ -65,7 +65,7 @@ unsafe fn run_tile<S: Sums, const M: usize, const N: usize>(
     panel: &Panel,
     column: usize,
     columns: usize,
-    to: *mut f32,
+    to: *mut i32,
     stride: usize,
 ) {
     let last = starts.len() - 1;
@@ -76,7 +76,7 @@ unsafe fn run_tile<S: Sums, const M: usize, const N: usize>(
         if columns >= N * S::LANES {
             return store(sums, |i| to.add(i.min(last) * stride));
         }
-        let mut whole = [[0f32; super::WIDTH]; M];
+        let mut whole = [[0i32; super::WIDTH]; M];
         let start = whole.as_mut_ptr();
         store(sums, |i| start.add(i).cast());
         for (i, row) in whole[..=last].iter().enumerate() {
@@ -116,7 +116,7 @@ unsafe fn sums<S: Sums, const M: usize, const N: usize>(
 }
 
 #[inline(always)]
-unsafe fn store<S: Sums, const M: usize, const N: usize>(sums: [[S; N]; M], to: impl Fn(usize) -> *mut f32) {
+unsafe fn store<S: Sums, const M: usize, const N: usize>(sums: [[S; N]; M], to: impl Fn(usize) -> *mut i32) {
     for (i, sums) in sums.iter().enumerate() {
         for (j, sum) in sums.iter().enumerate() {
             // SAFETY: the caller's contract.
@@ -146,13 +146,13 @@ impl Sums for Plain {
         }))
     }
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
+    unsafe fn store(self, to: *mut i32) {
         // SAFETY: as above.
-        unsafe { *to.cast() = self.0.map(|sum| sum as f32) };
+        unsafe { *to.cast() = self.0 };
     }
 }
 
-pub(super) unsafe fn portable(rows: &Rows, panel: &Panel, c: &mut [f32], stride: usize) {
+pub(super) unsafe fn portable(rows: &Rows, panel: &Panel, c: &mut [i32], stride: usize) {
     // SAFETY: every CPU has the instructions.
     unsafe { multiply::<Plain, 1, 1, 2>(rows, panel, c, stride) }
 }

@@ -20,9 +20,9 @@ impl Sums for Wide {
         Self(unsafe { _mm512_dpbusd_epi32(self.0, _mm512_set1_epi32(a), _mm512_loadu_si512(b.cast())) })
     }
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
+    unsafe fn store(self, to: *mut i32) {
         // SAFETY: as above.
-        unsafe { _mm512_storeu_ps(to, _mm512_cvtepi32_ps(self.0)) };
+        unsafe { _mm512_storeu_si512(to.cast(), self.0) };
     }
 }
 
@@ -42,9 +42,9 @@ impl Sums for Narrow {
         Self(unsafe { _mm256_dpbusd_avx_epi32(self.0, _mm256_set1_epi32(a), _mm256_loadu_si256(b.cast())) })
     }
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
+    unsafe fn store(self, to: *mut i32) {
         // SAFETY: as above.
-        unsafe { _mm256_storeu_ps(to, _mm256_cvtepi32_ps(self.0)) };
+        unsafe { _mm256_storeu_si256(to.cast(), self.0) };
     }
 }
 
@@ -75,11 +75,11 @@ impl Sums for Pairs {
         }
     }
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
+    unsafe fn store(self, to: *mut i32) {
         // SAFETY: as above. The horizontal sum works on halves of registers.
         unsafe {
             let sums = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_hadd_epi32(self.0[0], self.0[1]));
-            _mm256_storeu_ps(to, _mm256_cvtepi32_ps(sums));
+            _mm256_storeu_si256(to.cast(), sums);
         }
     }
 }
@@ -87,7 +87,7 @@ impl Sums for Pairs {
 // Tiles fill the registers: 24 or 28 sums of 32, 12 of 16.
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-pub(super) unsafe fn avx512_vnni(rows: &Rows, panel: &Panel, c: &mut [f32], stride: usize) {
+pub(super) unsafe fn avx512_vnni(rows: &Rows, panel: &Panel, c: &mut [i32], stride: usize) {
     // SAFETY: compiled for the instructions, here and below.
     unsafe {
         match panel.width {
@@ -98,13 +98,13 @@ pub(super) unsafe fn avx512_vnni(rows: &Rows, panel: &Panel, c: &mut [f32], stri
 }
 
 #[target_feature(enable = "avxvnni,avx2,fma")]
-pub(super) unsafe fn avx_vnni(rows: &Rows, panel: &Panel, c: &mut [f32], stride: usize) {
+pub(super) unsafe fn avx_vnni(rows: &Rows, panel: &Panel, c: &mut [i32], stride: usize) {
     // SAFETY: as above.
     unsafe { multiply::<Narrow, 6, 2, 2>(rows, panel, c, stride) }
 }
 
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn avx2(rows: &Rows, panel: &Panel, c: &mut [f32], stride: usize) {
+pub(super) unsafe fn avx2(rows: &Rows, panel: &Panel, c: &mut [i32], stride: usize) {
     // SAFETY: as above.
     unsafe { multiply::<Pairs, 2, 1, 2>(rows, panel, c, stride) }
 }
