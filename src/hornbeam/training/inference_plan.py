@@ -194,7 +194,7 @@ def int8_operands(graph: Graph) -> set[Node]:
     operands: set[Node] = set()
     for node in graph.nodes:
         is_product = node.name == "conv" or (node.name == "dot_general" and not node.params["batch"][0])
-        if is_product and node.dtype == "float32" and all(map(is_converted_int8, node.inputs)):
+        if is_product and node.dtype in ("float32", "float64") and all(map(is_converted_int8, node.inputs)):
             for operand in node.inputs:
                 operands.add(operand)
                 while operand.name != "convert":

@@ -81,7 +81,11 @@ impl Lowering<'_> {
             // Of several rows and a plain matrix: that is packed once if it is a weight.
             let [rows, columns] = [k, n].map(|extent| extent as isize);
             let plain = [a.rows, a.cols, b.rows, b.cols] == [rows, 1, columns, 1] && m > 1 && k > 0;
-            let kind = if plain { Kind::QuantizedConv { shape: rows_shape(m, n, k), epilogue: None } } else { Kind::QuantizedDot(gemm) };
+            let kind = if plain {
+                Kind::QuantizedConv { shape: rows_shape(m, n, k), epilogue: None }
+            } else {
+                Kind::QuantizedDot(gemm)
+            };
             self.emit(kind, reads, vec![out]);
             return Ok(());
         }

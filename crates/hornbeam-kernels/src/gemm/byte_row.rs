@@ -1,10 +1,9 @@
 //! Products of one row by a matrix of `int8`, summed in `int32`. Every element of the matrix is read once, so they are bound by memory bandwidth, and nothing is packed. Sums of integers are exact in any order.
 
-use super::int8_dot::Sum;
 use super::Mat;
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::Scratch;
+use crate::scratch::{Plain, Scratch};
 
 /// Rows of B that are read concurrently, each as a stream.
 const STREAMS: usize = 8;
@@ -14,6 +13,25 @@ const WORK: usize = 1 << 18;
 const TASKS: usize = 16;
 /// Maximum columns of a task that reads rows: its sums take 16 KiB.
 const COLUMNS: usize = 4096;
+
+/// A number that sums of products of bytes are returned as.
+pub trait Sum: Plain + Default {
+    fn of(sum: i32) -> Self;
+}
+
+impl Sum for i32 {
+    #[inline(always)]
+    fn of(sum: i32) -> Self {
+        sum
+    }
+}
+
+impl Sum for f32 {
+    #[inline(always)]
+    fn of(sum: i32) -> Self {
+        sum as f32
+    }
+}
 
 /// Computes `c = a @ b` for a row `a` of `k` bytes, if the rows or the columns of `b` are contiguous; returns false
 /// otherwise.

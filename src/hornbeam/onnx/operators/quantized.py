@@ -1,17 +1,24 @@
-"""ONNX operators on integers that stand for scaled numbers."""
+"""ONNX operators on integers that stand for scaled numbers.
+
+Sums of products are exact. Both operands are shifted to int8 first, for which the native engine has kernels,
+and the products with the zeros are subtracted: sum (x - a)(w - b) = sum x w - a sum w - b sum (x - a).
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from hornbeam import ops
+from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.onnx.operators.elementwise import dtype_of
-from hornbeam.onnx.operators.vocabulary import LAST, Call, operator
-from hornbeam.onnx.operators.windows import conv
+from hornbeam.onnx.operators.vocabulary import LAST, Call, operator, resolved
+from hornbeam.onnx.operators.windows import kernel_of, window_of
 
 
 def _along(vector: Tensor, axis: int, rank: int) -> Tensor:
@@ -78,34 +85,88 @@ def dynamic_quantize(call: Call, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return to_levels(x, step, zero, "uint8", 0), scale, zero
 
 
-@operator("MatMulInteger")
-def matmul_integer(
-    call: Call, a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None
+# -- products ------------------------------------------------------------------------------------------------
+
+
+def _as_int8(x: Tensor, zero: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return int8 and its zero in int32, None if it is 0, for int8 or uint8, which is shifted by 128."""
+    known_zero = None if zero is None else resolved(zero)
+    if x.dtype == "int8":
+        is_zero = zero is None or (isinstance(known_zero, np.ndarray) and not known_zero.any())
+        return x, None if is_zero else ops.cast(zero, "int32")
+    is_middle = isinstance(known_zero, np.ndarray) and (known_zero == 128).all()
+    shifted = ops.cast(ops.cast(x, "int32") - 128, "int8")
+    return shifted, None if is_middle else (0 if zero is None else ops.cast(zero, "int32")) - as_tensor(128)
+
+
+def _exact(steps: int, product: Callable[..., Tensor], *operands: Tensor) -> Tensor:
+    """Return a product of int8 in int32, computed in the smallest floats that hold its sums."""
+    dtype = "float32" if steps <= 1 << 10 else "float64"
+    return ops.cast(product(*(ops.cast(x, dtype) for x in operands)), "int32")
+
+
+def product_of_levels(
+    x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None
 ) -> Tensor:
+    """Multiply matrices of integers of 8 bits, less their zeros, in int32. Those of x may differ by row."""
+    x, x_zero = _as_int8(x, x_zero)
+    w, w_zero = _as_int8(w, w_zero)
+    total = _exact(x.shape[-1], ops.matmul, x, w)
+    if x_zero is not None:
+        x_zero = _along(x_zero, -2, 2)
+        total = total - x_zero * ops.sum(ops.cast(w, "int32"), -2, len(w.shape) > 1)
+    if w_zero is not None:
+        rows = ops.sum(ops.cast(x, "int32"), -1, len(w.shape) > 1)
+        total = total - w_zero * (rows if x_zero is None else rows - x_zero * x.shape[-1])
+    return total
+
+
+@operator("MatMulInteger")
+def matmul_integer(call: Call, *inputs: Tensor) -> Tensor:
     """Multiply matrices of integers, less their zeros, in int32."""
-    rows = a_zero if a_zero is None or len(a_zero.shape) != 1 else a_zero[:, None]
-    return ops.matmul(shifted(a, rows, -1), shifted(b, b_zero, -1))
+    return product_of_levels(*inputs)
+
+
+def requantized(total: Tensor, factor: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """Return the levels of a product: its sums times the scales of both operands over that of the result."""
+    ratio = ops.cast(factor, "float32") / ops.cast(_along(scale, -1, 1), "float32")
+    return to_levels(ops.cast(total, "float32") * ratio, as_tensor(1.0), zero, zero.dtype, -1)
 
 
 @operator("QLinearMatMul")
 def qlinear_matmul(call: Call, *inputs: Tensor) -> Tensor:
     """Multiply quantized matrices; the result is quantized."""
     a, a_scale, a_zero, b, b_scale, b_zero, scale, zero = inputs
-    rows = [v[:, None] if len(v.shape) == 1 and v.shape != (1,) else v for v in (a_scale, a_zero)]
-    product = ops.matmul(shifted(a, rows[1], -1), shifted(b, b_zero, -1))
-    factor = _along(rows[0], -1, 2) * _along(b_scale, -1, 2)
-    return to_levels(ops.cast(product, "float32") * ops.cast(factor, "float32"), scale, zero, zero.dtype, -1)
+    total = product_of_levels(a, b, a_zero, b_zero)
+    return requantized(total, _along(a_scale, -2, 2) * _along(b_scale, -1, 2), scale, zero)
 
 
 @operator("ConvInteger", LAST)
 def conv_integer(
     call: Call, x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None
 ) -> Tensor:
-    """Convolve integers, less their zeros; sums are exact in float64."""
-    exact = [
-        ops.cast(shifted(v, zero, axis), "float64") for v, zero, axis in ((x, x_zero, -1), (w, w_zero, 0))
-    ]
-    return ops.cast(conv(call, *exact), "int32")
+    """Convolve integers, less their zeros, in int32."""
+    x, x_zero = _as_int8(x, x_zero)
+    w, w_zero = _as_int8(w, w_zero)
+    kernel = Tensor(kernel_of(call, w))
+    strides, pads, dilation, groups = window_of(call, x.node, kernel.node)
+    if x_zero is not None and any(map(any, pads)):
+        low, high = zip((0, 0), *pads, (0, 0), strict=True)
+        x = Tensor(p.pad(x.node, ops.cast(ops.reshape(x_zero, ()), "int8").node, low, high))
+        pads = ((0, 0),) * len(pads)
+    steps, outputs = math.prod(kernel.shape[:-1]), kernel.shape[-1]
+
+    def convolved(x: Tensor, kernel: Tensor) -> Tensor:
+        return Tensor(p.conv(x.node, kernel.node, strides, pads, dilation, groups))
+
+    total = _exact(steps, convolved, x, kernel)
+    if x_zero is not None:
+        total = total - x_zero * ops.sum(ops.cast(kernel, "int32"), tuple(range(len(x.shape) - 1)))
+    if w_zero is not None:
+        sums = _exact(steps, convolved, x, ops.ones((*kernel.shape[:-1], groups), "int8"))
+        sums = sums if x_zero is None else sums - x_zero * steps
+        total = total - w_zero * (sums if groups == 1 else ops.repeat(sums, outputs // groups, -1))
+    return total
 
 
 @operator("QLinearConv", LAST)
@@ -113,5 +174,4 @@ def qlinear_conv(call: Call, *inputs: Tensor) -> Tensor:
     """Convolve quantized numbers; the result is quantized."""
     x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, *bias = inputs
     total = sum(bias, conv_integer(call, x, w, x_zero, w_zero))
-    factor = ops.cast(as_tensor(x_scale).reshape(()) * _along(w_scale, -1, len(x.shape)), "float32")
-    return to_levels(ops.cast(total, "float32") * factor, scale, zero, zero.dtype, -1)
+    return requantized(total, ops.reshape(x_scale, ()) * _along(w_scale, -1, 1), scale, zero)

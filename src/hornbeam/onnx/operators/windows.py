@@ -58,27 +58,32 @@ def _spatial(x: Node) -> int:
     return x.rank - 2
 
 
-def _kernel(call: Call, w: Tensor) -> Node:
+def kernel_of(call: Call, w: Tensor) -> Node:
     """Transpose (filters, channels, *window) to (*window, channels, filters)."""
     call.only(kernel_shape=list(w.shape[2:]))
     return p.transpose(w.node, (*range(2, w.node.rank), 1, 0))
 
 
+def window_of(call: Call, x: Node, kernel: Node) -> tuple[tuple[int, ...], Pairs, tuple[int, ...], int]:
+    """Return strides, padding, dilation and groups of a convolution."""
+    rank = _spatial(x)
+    strides, dilation = numbers_of(call, "strides", rank), numbers_of(call, "dilations", rank)
+    pads = _padding(call, x.shape[1:-1], _extents(kernel.shape[:rank], dilation), strides)
+    return strides, pads, dilation, call.get("group", 1)
+
+
 @operator("Conv", LAST, weights=(1, 2))
 def conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Convolve (cross-correlation), in groups."""
-    node, kernel = x.node, _kernel(call, w)
-    rank = _spatial(node)
-    strides, dilation = numbers_of(call, "strides", rank), numbers_of(call, "dilations", rank)
-    pads = _padding(call, node.shape[1:-1], _extents(kernel.shape[:rank], dilation), strides)
-    outputs = Tensor(p.conv(node, kernel, strides, pads, dilation, call.get("group", 1)))
+    kernel = kernel_of(call, w)
+    outputs = Tensor(p.conv(x.node, kernel, *window_of(call, x.node, kernel)))
     return outputs if b is None else outputs + b
 
 
 @operator("ConvTranspose", LAST, weights=(1, 2))
 def conv_transpose(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Compute the transpose of a convolution."""
-    node, kernel = x.node, _kernel(call, w)
+    node, kernel = x.node, kernel_of(call, w)
     rank = _spatial(node)
     strides, dilation = numbers_of(call, "strides", rank), numbers_of(call, "dilations", rank)
     call.get("pads")  # without effect beside output_shape

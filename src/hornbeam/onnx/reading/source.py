@@ -123,7 +123,8 @@ class OnnxSource:
             if name not in used:
                 continue
             is_text = array.dtype == object
-            most = array.size if is_text else SMALL["float" if is_float(dtype) else "integer"]
+            is_matrix = is_float(dtype) or (dtype.endswith("int8") and array.ndim > 1)
+            most = array.size if is_text else SMALL["float" if is_matrix else "integer"]
             if name in trained or array.size > most:
                 part["weights"].append(
                     {"name": name, "dtype": dtype, "shape": list(array.shape), "trainable": name in trained}

@@ -9,10 +9,11 @@ mod rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use super::{byte_row, pack, Mat};
+use super::byte_row::{self, Sum};
+use super::{pack, Mat};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
-use crate::scratch::{with_local, Plain, Scratch};
+use crate::scratch::{with_local, Scratch};
 use crate::simd::{isa, Isa};
 pub(crate) use rows::{Kernel, Rows};
 
@@ -26,25 +27,6 @@ const VECTOR: usize = 16;
 const ROWS: usize = 192;
 /// Multiply-adds of a task.
 const WORK: usize = 1 << 19;
-
-/// A number that sums of products of bytes are returned as.
-pub trait Sum: Plain + Default {
-    fn of(sum: i32) -> Self;
-}
-
-impl Sum for i32 {
-    #[inline(always)]
-    fn of(sum: i32) -> Self {
-        sum
-    }
-}
-
-impl Sum for f32 {
-    #[inline(always)]
-    fn of(sum: i32) -> Self {
-        sum as f32
-    }
-}
 
 /// Computes `c = a @ b`. `a` is `m x k` with layout `am`, `b` is `k x n` with layout `bm`, `c` is row-major.
 ///

@@ -13,9 +13,10 @@ from hornbeam.onnx.operators.quantized import (
     dequantize,
     dynamic_quantize,
     from_levels,
+    product_of_levels,
     qlinear_conv,
     quantize,
-    shifted,
+    requantized,
     to_levels,
 )
 from hornbeam.onnx.operators.recurrent import lstm
@@ -109,7 +110,7 @@ def matmul_integer_to_float(
     bias: Tensor | None = None,
 ) -> Tensor:
     """Multiply matrices of integers, less their zeros, by their scales, and add a bias."""
-    product = ops.matmul(shifted(a, a_zero, -1), shifted(b, b_zero, -1))
+    product = product_of_levels(a, b, a_zero, b_zero)
     y = ops.cast(product, "float32") * (ops.reshape(a_scale, ()) * b_scale)
     return y if bias is None else y + bias
 
@@ -128,10 +129,9 @@ def qgemm(call: Call, *inputs: Any) -> Tensor:
     """Compute alpha (A B + C) of quantized matrices; the result is quantized if it has a scale."""
     a, a_scale, a_zero, b, b_scale, b_zero, c, scale, zero = filled(inputs, 9)
     a, b = (ops.transpose(x) if call.get(f"trans{name}", 0) else x for x, name in ((a, "A"), (b, "B")))
-    total = ops.matmul(shifted(a, a_zero, -1), shifted(b, b_zero, -1))
-    total = total if c is None else total + c
-    y = ops.cast(total, "float32") * (ops.reshape(a_scale, ()) * b_scale * call.get("alpha", 1.0))
-    return y if scale is None else _result(y, a if zero is None else zero, scale, zero)
+    total = sum([] if c is None else [c], product_of_levels(a, b, a_zero, b_zero))
+    factor = ops.reshape(a_scale, ()) * b_scale * call.get("alpha", 1.0)
+    return ops.cast(total, "float32") * factor if scale is None else requantized(total, factor, scale, zero)
 
 
 def unpacked(x: Tensor, bits: int) -> Tensor:
