@@ -62,3 +62,35 @@ def test_products_are_exact(kinds: str, rows: int) -> None:
     expected = (x.astype("int64") - x_zero[:, None]) @ (w.astype("int64") - w_zero)
     assert expected.max() > 1 << 25
     np.testing.assert_array_equal(run("MatMulInteger", x, w, x_zero, w_zero), expected)
+
+
+def dequantized(name: str, values: Any, scale: Any, **attributes: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a node, and its operands."""
+    operands = {
+        name: values,
+        f"{name}-scale": np.float32(scale),
+        f"{name}-zero": np.zeros_like(scale, "int8"),
+    }
+    outputs = [f"{name}-floats"]
+    node = {"op": "DequantizeLinear", "name": "n", "inputs": list(operands), "outputs": outputs}
+    return {**node, "attributes": attributes}, operands
+
+
+@pytest.mark.parametrize("op", ["Conv", "MatMul", "Gemm"])
+def test_dequantized_operands_are_multiplied_as_integers(op: str) -> None:
+    """Floats lose the last bit of the sum, which cancels its large terms."""
+    size = 2**12
+    x, scales = np.ones((1, size), "int8"), np.float32([0.5, 0.25])
+    w = np.tile(np.int8([[127, -127], [127, -127], [127, 1], [-127, 127]]), (size // 4, 1))
+    x[0, ::4], w[-1] = 127, [3, 5]
+    expected = (x.astype("int64") @ w.astype("int64") * scales * 0.1).astype("float32")
+    axis = 1
+    if op == "Conv":
+        x, w, axis = x.reshape(1, size, 1), w.T.reshape(2, size, 1), 0
+    first, values = dequantized("x", x, 0.1)
+    second, others = dequantized("w", w, scales, axis=axis)
+    node = {"op": op, "name": "n", "inputs": ["x-floats", "w-floats"], "outputs": ["y"], "attributes": {}}
+    graph = {"opset": 17, "outputs": [{"name": "y"}], "nodes": [first, second, node], "constants": {}}
+    tensors = {name: ops.convert_to_tensor(value) for name, value in {**values, **others}.items()}
+    (y,) = run_graph(graph, tensors)
+    np.testing.assert_allclose(np.asarray(y).reshape(1, 2), expected, rtol=1e-7)

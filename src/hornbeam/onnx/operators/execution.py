@@ -3,11 +3,13 @@
 Three kinds of values pass between nodes. An array is known before the model runs: constants and values
 computed from shapes alone, which NumPy computes at once. Strings are arrays of objects, always known. A
 `ChannelsLast` is a tensor whose channels, axis 1 in the file, were moved to the end; they are moved back for
-operators that need them in their place. All others are tensors.
+operators that need them in their place. A `Dequantized` is computed where an operator needs its floats; those
+in `ON_LEVELS` take its levels. All others are tensors.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,7 +31,16 @@ from hornbeam.ir.trace import current_level
 from hornbeam.ir.types import is_float
 from hornbeam.onnx.operators.strings import ON_NUMBERS, Later, as_numbers, as_strings, is_text, text_array
 from hornbeam.onnx.operators.structure import is_graph, unpack_array
-from hornbeam.onnx.operators.vocabulary import ANY, LAST, OPERATORS, Attributes, Call, OnnxOperator
+from hornbeam.onnx.operators.vocabulary import (
+    ANY,
+    LAST,
+    ON_LEVELS,
+    ONE,
+    OPERATORS,
+    Attributes,
+    Call,
+    OnnxOperator,
+)
 
 # Attributes that results do not depend on: hints, a declaration, and settings of training.
 WITHOUT_EFFECT = {"consumed_inputs", "is_test", "momentum", "ratio", "seed", "sorted", "stash_type"}
@@ -49,6 +60,23 @@ class ChannelsLast:
         return ops.transpose(self.tensor, (0, rank - 1, *range(1, rank - 1)))
 
 
+@dataclass(frozen=True)
+class Dequantized:
+    """A result of DequantizeLinear that is not computed yet."""
+
+    call: Call
+    inputs: list[Any]
+    floats: Callable[[], Any]
+
+    def is_scaled_along(self, axis: int | None) -> bool:
+        """True for bytes with one scale, or with one for each index of an axis."""
+        levels, scale = self.inputs[:2]
+        tensor = levels.tensor if isinstance(levels, ChannelsLast) else levels
+        rank = len(tensor.shape)
+        is_along = axis is not None and _rank(scale) == 1 and (self.call.get("axis", 1) - axis) % rank == 0
+        return str(tensor.dtype) in ("int8", "uint8") and (is_along or math.prod(scale.shape) == 1)
+
+
 def channels_last(x: Any) -> Tensor:
     """Return the tensor with its channels at the end."""
     if isinstance(x, ChannelsLast):
@@ -60,6 +88,7 @@ def channels_last(x: Any) -> Tensor:
 
 def plain(x: Any) -> Any:
     """Return the value with its axes as in the file."""
+    x = x.floats() if isinstance(x, Dequantized) else x
     return x.plain() if isinstance(x, ChannelsLast) else x
 
 
@@ -135,6 +164,16 @@ class GraphRunner:
         if call.op in ON_NUMBERS and any(map(is_text, inputs)):
             table, numbers = as_numbers(inputs)
             return as_strings(call.op, table, self._apply(operator, call, numbers))
+        if "DequantizeLinear" in call.op and not any(map(call.get, ("block_size", "output_dtype"), (0, 0))):
+            call.get("axis")
+            return (Dequantized(call, inputs, lambda: self._computed(operator, call, inputs)[0]),)
+        if call.op in ON_LEVELS and _are_levels(call, inputs):
+            levels = [x for part in inputs[:2] for x in [*part.inputs, None][:3]]
+            operator, inputs = ON_LEVELS[call.op], [*levels, *inputs[2:]]
+        inputs = [x.floats() if isinstance(x, Dequantized) else x for x in inputs]
+        return self._computed(operator, call, inputs)
+
+    def _computed(self, operator: OnnxOperator, call: Call, inputs: list[Any]) -> tuple[Any, ...]:
         is_known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
         if is_known and not any(map(is_graph, call.attributes.values())):
             return tuple(self._evaluate(x) for x in operator.apply(call, inputs))
@@ -142,7 +181,7 @@ class GraphRunner:
             if inputs[0] is not None and len(channels_last(inputs[0]).shape) > 2:
                 first, *others = operator.apply(call, [channels_last(inputs[0]), *map(plain, inputs[1:])])
                 return ChannelsLast(first), *others
-        elif operator.layout == ANY and (aligned := _to_channels_last(inputs)) is not None:
+        elif _is_elementwise(operator, inputs) and (aligned := _to_channels_last(inputs)) is not None:
             return tuple(ChannelsLast(x) for x in operator.apply(call, aligned))
         return operator.apply(call, [plain(x) for x in inputs])
 
@@ -186,6 +225,19 @@ def aligned_before_7(call: Call, inputs: list[Any]) -> list[Any]:
         return inputs
     tensor = as_tensor(plain(y))
     return [x, ops.reshape(tensor, (*tensor.shape, *[1] * max(_rank(x) - axis - len(tensor.shape), 0)))]
+
+
+def _are_levels(call: Call, inputs: Sequence[Any]) -> bool:
+    """True if the first two inputs are bytes, and scales can be applied after the product."""
+    axis = {"Conv": 0, "MatMul": -1}.get(call.op, 0 if call.attributes.get("transB", 0) else 1)
+    x, w = inputs[:2]
+    are_both = isinstance(x, Dequantized) and isinstance(w, Dequantized)
+    return are_both and x.is_scaled_along(None) and w.is_scaled_along(axis)
+
+
+def _is_elementwise(operator: OnnxOperator, inputs: Sequence[Any]) -> bool:
+    is_one = operator.layout == ONE and all(x is None or math.prod(x.shape) == 1 for x in inputs[1:])
+    return operator.layout == ANY or is_one
 
 
 def _rank(x: Any) -> int:

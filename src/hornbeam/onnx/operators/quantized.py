@@ -17,7 +17,7 @@ from hornbeam import primitives as p
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.onnx.operators.elementwise import dtype_of
-from hornbeam.onnx.operators.vocabulary import LAST, Call, operator, resolved
+from hornbeam.onnx.operators.vocabulary import LAST, ON_LEVELS, ONE, Call, operator, resolved
 from hornbeam.onnx.operators.windows import kernel_of, window_of
 
 
@@ -48,7 +48,7 @@ def to_levels(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: str, axis: i
     return ops.cast(ops.clip(levels, float(limits.min), float(limits.max)), dtype)
 
 
-@operator("DequantizeLinear", through=1)
+@operator("DequantizeLinear", ONE, through=1)
 def dequantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
     """Compute (x - zero) scale; both are numbers, vectors along an axis, or for blocks of an axis."""
     axis, block = call.get("axis", 1), call.get("block_size", 0)
@@ -57,7 +57,7 @@ def dequantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None)
     return ops.cast(from_levels(x, factor, shift, axis), dtype)
 
 
-@operator("QuantizeLinear")
+@operator("QuantizeLinear", ONE)
 def quantize(call: Call, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
     """Compute x / scale + zero, rounded to the dtype of `zero` (uint8 by default)."""
     call.only(saturate=1)
@@ -175,3 +175,27 @@ def qlinear_conv(call: Call, *inputs: Tensor) -> Tensor:
     x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, *bias = inputs
     total = sum(bias, conv_integer(call, x, w, x_zero, w_zero))
     return requantized(total, ops.reshape(x_scale, ()) * _along(w_scale, -1, 1), scale, zero)
+
+
+# -- products of what DequantizeLinear computes --------------------------------------------------------------
+
+
+def _scaled(total: Tensor, x_scale: Tensor, w_scale: Tensor, bias: Tensor | None = None) -> Tensor:
+    y = ops.cast(total, x_scale.dtype) * (ops.reshape(x_scale, ()) * _along(w_scale, -1, 1))
+    return y if bias is None else y + bias
+
+
+@operator("Conv", LAST, table=ON_LEVELS)
+def conv_of_levels(call: Call, *inputs: Any) -> Tensor:
+    """Convolve levels, and apply the scales to the sums."""
+    x, x_scale, x_zero, w, w_scale, w_zero, *bias = inputs
+    return _scaled(conv_integer(call, x, w, x_zero, w_zero), x_scale, w_scale, *bias)
+
+
+@operator("MatMul Gemm", table=ON_LEVELS)
+def matmul_of_levels(call: Call, *inputs: Any) -> Tensor:
+    """Multiply matrices of levels, either transposed, and apply the scales to the sums."""
+    x, x_scale, x_zero, w, w_scale, w_zero, *bias = inputs
+    x, w = (ops.transpose(v) if call.get(f"trans{name}", 0) else v for v, name in ((x, "A"), (w, "B")))
+    bias = [c * call.get("beta", 1.0) for c in bias]
+    return _scaled(product_of_levels(x, w, x_zero, w_zero), x_scale * call.get("alpha", 1.0), w_scale, *bias)

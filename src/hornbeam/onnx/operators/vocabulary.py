@@ -24,6 +24,7 @@ EVERY = range(1000)
 # Layouts: how an operator takes tensors whose channels were moved to the end.
 PLAIN = "plain"  # channels are moved back first
 ANY = "any"  # elementwise, in any layout
+ONE = "one"  # elementwise if all inputs but the first are single numbers
 LAST = "last"  # first input and first output have channels last
 
 
@@ -51,16 +52,23 @@ class OnnxOperator:
 
 
 OPERATORS: dict[str, OnnxOperator] = {}
+# Operators on results of DequantizeLinear: they take levels, scale and zero of the first two inputs.
+ON_LEVELS: dict[str, OnnxOperator] = {}
 
 
 def operator(
-    name: str, layout: str = PLAIN, weights: Sequence[int] = (), through: int = 0, tensors: int = len(EVERY)
+    name: str,
+    layout: str = PLAIN,
+    weights: Sequence[int] = (),
+    through: int = 0,
+    tensors: int = len(EVERY),
+    table: dict[str, OnnxOperator] = OPERATORS,
 ) -> Callable[[F], F]:
-    """Register a function in the table, under one name or several, separated by spaces."""
+    """Register a function in a table, under one name or several, separated by spaces."""
 
     def add(compute: F) -> F:
         for alias in name.split():
-            OPERATORS[alias] = OnnxOperator(compute, layout, weights, through, tensors)
+            table[alias] = OnnxOperator(compute, layout, weights, through, tensors)
         return compute
 
     return add

@@ -20,11 +20,11 @@ from hornbeam.onnx.operators.quantized import (
     to_levels,
 )
 from hornbeam.onnx.operators.recurrent import lstm
-from hornbeam.onnx.operators.vocabulary import ANY, OPERATORS, Call, filled, microsoft
+from hornbeam.onnx.operators.vocabulary import ANY, ONE, OPERATORS, Call, filled, microsoft
 from hornbeam.onnx.operators.windows import average_pool, global_average_pool
 
-microsoft("DequantizeLinear", through=1)(dequantize)
-microsoft("QuantizeLinear")(quantize)
+microsoft("DequantizeLinear", ONE, through=1)(dequantize)
+microsoft("QuantizeLinear", ONE)(quantize)
 
 
 def _triples(inputs: Any) -> list[Tensor]:
