@@ -1,6 +1,7 @@
 """Read ONNX files that other programs ship, and time them beside ONNX Runtime and OpenVINO.
 
     python benchmarks/onnx_reading.py FOLDER [rows] [NAME ...]
+    python benchmarks/onnx_reading.py FOLDER again [NAME ...]     # written again, run by ONNX Runtime
 
 FOLDER holds `.onnx` files. The three take turns, with as many threads as the machine has cores; times are
 medians of rounds. OpenVINO is left out if it is not installed.
@@ -11,12 +12,14 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 
 import hornbeam as hb
@@ -39,6 +42,7 @@ DTYPES = {
 }
 # Sizes of axes that files leave open, by input, and values of inputs that are no data.
 SIZES = {
+    "ch_PP-OCRv4_det_infer": (3, 64, 64),
     "input": (512,),
     "images": (3, 320, 320),
     "input1": (1, 64, 160),
@@ -81,10 +85,8 @@ def rounds(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
 def measure(path: Path, rows: int) -> list[str]:
     """Return a row of the table."""
     rng = np.random.default_rng(0)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = THREADS, 4
     start = time.perf_counter()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = session_of(path)
     inputs = {value.name: example(path.stem, value, rows, rng) for value in session.get_inputs()}
     expected = session.run(None, inputs)
     their_start = time.perf_counter() - start
@@ -124,20 +126,53 @@ def measure(path: Path, rows: int) -> list[str]:
     ]
 
 
+HEADS = (
+    "file", "MB", "difference", "ONNX Runtime, ms", "OpenVINO, ms", "Hornbeam, ms", "best / Hornbeam",
+    "first answer: ONNX Runtime, ms", "Hornbeam, ms",
+)  # fmt: skip
+AGAIN = ("file", "difference", "nodes", "nodes of the file", "ratio")
+
+
+def session_of(path: Path) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's session of a file."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = THREADS, 4
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def nodes_of(graph: Any) -> int:
+    """Count nodes, those of branches too, without constants."""
+    inner = sum(nodes_of(a.g) for node in graph.node for a in node.attribute if a.HasField("g"))
+    return inner + sum(node.op_type != "Constant" for node in graph.node)
+
+
+def again(path: Path) -> list[str]:
+    """Return a row that compares a file with what is written after reading it."""
+    rng = np.random.default_rng(0)
+    session = session_of(path)
+    inputs = {value.name: example(path.stem, value, 1, rng) for value in session.get_inputs()}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "again.onnx"
+        hb.models.load_model(path).export(file, format="onnx", verbose=False)
+        results = zip(session_of(file).run(None, inputs), session.run(None, inputs), strict=True)
+        count, before = (nodes_of(onnx.load(x).graph) for x in (file, path))
+    difference = max(
+        float(np.abs(a.astype("float64") - b).max() / max(1.0, np.abs(b).max())) for a, b in results
+    )
+    return [path.stem, f"{difference:.0e}", str(count), str(before), f"{count / before:.2f}"]
+
+
 def main() -> None:
     """Print the table."""
-    folder, rows, names = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1, sys.argv[3:]
+    folder, mode, names = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "1", sys.argv[3:]
     hb.Sequential([hb.Input((1,)), hb.layers.Dense(1)])(np.zeros((1, 1)))  # what the first model imports
-    print(
-        "| file | MB | difference | ONNX Runtime, ms | OpenVINO, ms | Hornbeam, ms | best / Hornbeam "
-        "| first answer: ONNX Runtime, ms | Hornbeam, ms |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    heads = AGAIN if mode == "again" else HEADS
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for path in sorted(folder.glob("*.onnx")):
         if names and path.stem not in names:
             continue
         try:
-            row = measure(path, rows)
+            row = again(path) if mode == "again" else measure(path, int(mode))
         except Exception as error:  # a file is of interest if it fails
             row = [path.stem, f"{path.stat().st_size / 1e6:.1f}", str(error).replace("\n", " ")[:150]]
         print(f"| {' | '.join(row)} |", flush=True)

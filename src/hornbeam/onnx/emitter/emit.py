@@ -338,6 +338,26 @@ def bodies_of(node: NodeProto) -> list[GraphProto]:
     return [a.g for a in node.attribute if a.type == a.GRAPH]
 
 
+def reads(node: NodeProto) -> Iterator[str]:
+    """Yield the names of all values that a node, and the bodies in it, read."""
+    yield from node.input
+    for body in bodies_of(node):
+        yield from (x.name for x in body.output)
+        for inner in body.node:
+            yield from reads(inner)
+
+
+def needed_nodes(nodes: Sequence[NodeProto], names: Iterable[str]) -> list[NodeProto]:
+    """The nodes that values of some names need."""
+    needed: list[NodeProto] = []
+    read = set(names)
+    for node in reversed(nodes):
+        if read.intersection(node.output):
+            needed.append(node)
+            read.update(reads(node))
+    return needed[::-1]
+
+
 def rename(nodes: Iterable[NodeProto], names: Mapping[str, str]) -> None:
     """Give values other names, in the bodies of nodes too."""
     for node in nodes:

@@ -106,6 +106,10 @@ class OnnxGraph(Layer):
         for name, variable in self._weights_by_name.items():
             variable.assign(arrays[name])
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the values of the weights, by their names in the graph."""
+        return {name: np.asarray(variable.numpy()) for name, variable in self._weights_by_name.items()}
+
     def call(self, inputs: Tree) -> Tree:
         tensors = tree.flatten(inputs)
         names = [entry["name"] for entry in self.graph["inputs"]]

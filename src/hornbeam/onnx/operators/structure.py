@@ -1,8 +1,10 @@
 """ONNX graphs as plain JSON values, and the rules that a graph has to keep before any of it runs.
 
-A graph is {"opset", "inputs", "outputs", "weights", "constants", "nodes"}:
+A graph is {"opset", "inputs", "outputs", "weights", "constants", "nodes"}, and has "domains", versions of
+other sets of operators by their names, if it is from a file:
 
-    inputs, outputs   [{"name", "dtype", "shape"}], None for an unknown size (or a whole shape, of outputs)
+    inputs, outputs   [{"name", "dtype", "shape"}], None for an unknown size (or a whole shape, of outputs);
+                      in "axes" names of unknown sizes, None for the others
     weights           [{"name", "dtype", "shape", "trainable"}]: arrays that are stored outside the graph
     constants         {name: {"dtype", "shape", "data"}}: small arrays, as base64 of little-endian bytes;
                       of strings as a list

@@ -59,7 +59,9 @@ class OnnxSource:
             raise ModelFileError("not an ONNX file: it holds no graph")
         self._graph = model["graph"]
         self.name = self._graph.get("name", "")
-        versions = {x.get("version", 0) for x in model["opset_import"] if x.get("domain", "") in _STANDARD}
+        imports = [(x.get("domain", ""), x.get("version", 0)) for x in model["opset_import"]]
+        self._domains = {domain: version for domain, version in imports if domain not in _STANDARD}
+        versions = {version for domain, version in imports if domain in _STANDARD}
         if not any(x.get("domain", "") in _STANDARD for x in self._graph["node"]):
             versions = versions or {NEWEST}  # of a file that uses none of them
         if len(versions) != 1:
@@ -80,7 +82,7 @@ class OnnxSource:
         }
         on_host = any(x["dtype"] == STRING for each in ends.values() for x in each)
         self._place(part, arrays, set() if on_host else _trained(part, arrays))
-        return {"opset": self._opset, **ends, **part}
+        return {"opset": self._opset, "domains": self._domains, **ends, **part}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the graph."""
@@ -374,13 +376,14 @@ def _declared(value: Mapping[str, Any], role: str) -> dict[str, Any]:
         raise ModelFileError(
             f"the {role} {name!r:.80} is not a tensor: sequences, maps and optional values are not supported"
         )
-    shape = None
+    shape = axes = None
     if "shape" in kind:  # some exporters write -1 for sizes that are not known
         shape = [size if (size := x.get("dim_value", 0)) > 0 else None for x in kind["shape"]["dim"]]
+        axes = [x.get("dim_param") for x in kind["shape"]["dim"]]
     if shape is None and role == "input":
         raise ModelFileError(f"the input {name!r:.80} does not say how many axes it has")
     try:
-        return {"name": name, "dtype": dtype_of(kind.get("elem_type", 0)), "shape": shape}
+        return {"name": name, "dtype": dtype_of(kind.get("elem_type", 0)), "shape": shape, "axes": axes}
     except GraphError as error:
         raise ModelFileError(f"the {role} {name!r:.80}: {error}") from None
 

@@ -58,7 +58,9 @@ def export_onnx(
 
     Layers become the operators that ONNX has for them, named after the layers; batch normalizations become
     part of the weights before them, images keep one layout throughout, and what depends on weights alone is
-    computed (`onnx/writing/writer.py`).
+    computed (`onnx/writing/writer.py`). A model around one `OnnxGraph`, as `load_onnx` makes it, is written
+    with the operators of its file and the weights of now (`onnx/writing/operators.py`), unless
+    `input_signature`, `opset_version` or `data_format` is given.
 
     Inputs and outputs have the model's names, or those of the keys of dicts, and weights theirs (see
     `saving.model_parts.weight_names`); repeated names are numbered. bfloat16 inputs and outputs are float32
@@ -70,7 +72,8 @@ def export_onnx(
         filepath: A file if its name ends in ".onnx", else a folder of `model.onnx`, `signature.json` and
             `example.py`, which need nothing but onnxruntime.
         input_signature: Structure of InputSpecs; by default the model's inputs.
-        opset_version: Version of ONNX's operators, 17 to 28; None for 20.
+        opset_version: Version of ONNX's operators, 17 to 28; None for 20, or that of the file
+            that a model is from.
         data_format: "channels_first" for inputs and outputs (batch, channels, ...) of rank 4 and 5, in place
             of "channels_last", (batch, ..., channels).
         fold_batch_normalization: Multiply the weights of convolutions and dense layers by the scales of the
@@ -115,29 +118,30 @@ def onnx_model(
     fold_batch_normalization: bool = True,
 ) -> tuple[Any, list[tuple[str, tuple[int, ...], str]]]:
     """Return the inference of a model as an `onnx.ModelProto`, and name, shape and dtype of each input."""
-    opset = _checked_version(opset_version)
+    from hornbeam.onnx.writing.operators import graph_of, written
+
+    _check_version(opset_version)
     if data_format not in ("channels_last", "channels_first"):
         raise ValueError(f'data_format must be "channels_last" or "channels_first", got {data_format!r}')
-    check_graph(model)
-    structure = signature_of(model) if input_signature is None else list(input_signature)
-    specs = tree.flatten(structure)
-    proto = _emitted(model, structure, specs, opset, data_format, fold_batch_normalization)
+    is_plain = opset_version is None and input_signature is None and data_format == "channels_last"
+    if is_plain and (graph := graph_of(model)):
+        proto = written(*graph, model.name)
+        drop_unused(proto)
+    else:
+        check_graph(model)
+        structure = signature_of(model) if input_signature is None else list(input_signature)
+        proto = _emitted(model, structure, opset_version or OPSET, data_format, fold_batch_normalization)
     check_size(model, proto)
-    examples = [
-        (v.name, tuple(d.dim_value or 1 for d in v.type.tensor_type.shape.dim), str(spec.dtype or "float32"))
-        for v, spec in zip(proto.graph.input, specs, strict=True)
-    ]
-    return proto, examples
+    return proto, [_example(value) for value in proto.graph.input]
 
 
-def _checked_version(opset_version: int | None) -> int:
+def _check_version(opset_version: int | None) -> None:
     from hornbeam.onnx.emitter.emit import OPSET as NEWEST
 
     if opset_version is None:
-        return OPSET
+        return
     if not isinstance(opset_version, int) or not _OLDEST <= opset_version <= NEWEST:
         raise ValueError(f"opset_version must be between {_OLDEST} and {NEWEST}, got {opset_version!r}")
-    return opset_version
 
 
 def check_size(model: Model, proto: Any) -> None:
@@ -151,7 +155,6 @@ def check_size(model: Model, proto: Any) -> None:
 def _emitted(
     model: Model,
     structure: list[Any],
-    specs: list[Any],
     opset: int,
     data_format: str,
     fold_batch_normalization: bool,
@@ -159,6 +162,7 @@ def _emitted(
     """Build the ONNX model."""
     from hornbeam.onnx.writing.writer import FileWriter
 
+    specs = tree.flatten(structure)
     dtypes = [str(spec.dtype or "float32") for spec in specs]
     types = input_types([(spec.shape, outside_dtype(d)) for spec, d in zip(specs, dtypes, strict=True)])
 
@@ -219,5 +223,14 @@ def _info(value: Any) -> dict[str, Any]:
     from onnx import helper
 
     kind = value.type.tensor_type
-    sizes = [d.dim_param or d.dim_value for d in kind.shape.dim]
-    return {"name": value.name, "shape": sizes, "dtype": helper.tensor_dtype_to_np_dtype(kind.elem_type).name}
+    if not kind.elem_type:
+        return {"name": value.name, "dtype": "dicts"}
+    sizes = [d.dim_param or d.dim_value or None for d in kind.shape.dim] if kind.HasField("shape") else None
+    dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    return {"name": value.name, "shape": sizes, "dtype": "str" if dtype == "object" else dtype}
+
+
+def _example(value: Any) -> tuple[str, tuple[int, ...], str]:
+    """Name of an input, and shape and dtype of data for it."""
+    info = _info(value)
+    return info["name"], tuple(n if isinstance(n, int) else 1 for n in info["shape"]), info["dtype"]

@@ -7,7 +7,7 @@ depend on weights alone are computed now, and are part of the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from hornbeam.export.patterns import MatchContext, first_found, planned
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import Node
 from hornbeam.ir.types import numpy_dtype
-from hornbeam.onnx.emitter.emit import Emitter, bodies_of, rename
+from hornbeam.onnx.emitter.emit import Emitter, bodies_of, needed_nodes, reads, rename
 from hornbeam.onnx.emitter.kernels import NodeProto, onnx
 from hornbeam.onnx.emitter.table import MAKERS, TABLE
 from hornbeam.onnx.emitter.values import Order, Value, ordered
@@ -192,13 +192,8 @@ class FileWriter(Emitter):
 
     def finished_nodes(self, nodes: list[NodeProto]) -> list[NodeProto]:
         """The nodes that the outputs need, with names."""
-        needed: list[NodeProto] = []
-        read = set(self._reserved - set(self.arrays))
-        for node in reversed(nodes):
-            if read.intersection(node.output):
-                needed.append(node)
-                read.update(_reads(node))
-        needed.reverse()
+        needed = needed_nodes(nodes, self._reserved - set(self.arrays))
+        read = {name for node in needed for name in reads(node)}
         self.arrays = {name: array for name, array in self.arrays.items() if name in read}
         self._name_weights(needed)
         for node in needed:
@@ -245,12 +240,3 @@ def _is_image(context: MatchContext, node: Node) -> bool:
         stack += [y for y in others if y not in seen]
         seen.update(others)
     return windows > 0
-
-
-def _reads(node: NodeProto) -> Iterable[str]:
-    """Yield the names of all values that a node, and the bodies in it, read."""
-    yield from node.input
-    for body in bodies_of(node):
-        yield from (x.name for x in body.output)
-        for inner in body.node:
-            yield from _reads(inner)
