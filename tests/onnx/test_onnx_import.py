@@ -15,12 +15,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hornbeam as hb
+from hornbeam.cli import main
 from hornbeam.errors import ModelFileError
 from hornbeam.ir.types import ShapeError
 from hornbeam.onnx.reading import wire
 from hornbeam.onnx.reading.wire import packed_integers
 from hornbeam.saving import load_model, load_onnx
-from tests.helpers.onnx_bytes import external, graph, lengthy, message, model, node, tensor, value, varint
+from hornbeam.visualization.model_graph import operator_boxes
+from tests.helpers.onnx_bytes import (
+    external,
+    graph,
+    lengthy,
+    message,
+    model,
+    node,
+    tensor,
+    value,
+    varint,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "onnx"
 FILES = sorted(GOLDEN.glob("*.onnx"))
@@ -442,6 +454,43 @@ def test_a_file_is_inspected_without_building_it(tmp_path: Path) -> None:
     assert "the input x  float32 (None, 3)" in text
     assert "2 nodes: 1 Gemm, 1 Evil" in text
     assert hb.saving.verify_model(path) == inspection.refused
+    unnamed = [node("Relu", ["x"], ["h"]), message("node", input=["h"], output=["y"], op_type="Evil")]
+    inspection = hb.saving.inspect_model(saved(tmp_path, model(graph(unnamed))))
+    assert inspection.refused == ["the operator Evil is not supported: nodes 'y'"]
+
+
+def test_operators_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Branches inside of their nodes; also as a part of a model's drawing."""
+    pytest.importorskip("matplotlib")
+    branches = {
+        f"{name}_branch": graph([node(op, ["x"], ["y"]), node(op, ["y"], ["z"])], input=[])
+        for name, op in (("then", "Relu"), ("else", "Neg"))
+    }
+    nodes = [
+        node("Cast", ["b"], ["c"], to=9),
+        node("If", ["c"], ["i"], **branches),
+        node("Evil", ["i", "x"], ["y"]),
+    ]
+    path = saved(tmp_path, model(graph(nodes, input=[value("x", [3]), value("b", [])])))
+    boxes = operator_boxes(hb.saving.inspect_model(path).graph or {})
+    assert [box.lines for box in boxes] == [["x"], ["b"], ["Cast"], ["If"], ["Evil", "not supported"]]
+    assert [box.inputs for box in boxes] == [[], [], [1], [2], [3, 0]]
+    assert [(box.lines[0], box.inputs) for box in boxes[3].inner] == [
+        ("Relu", []),
+        ("Relu", [0]),
+        ("Neg", []),
+        ("Neg", [2]),
+    ]
+    drawing = tmp_path / "m.svg"
+    assert main(["inspect", str(path), "--drawing", str(drawing)]) == 0
+    assert drawing.read_text().count("not supported") == 1
+    other = tmp_path / "m.npz"
+    np.savez(other, w=floats(2))
+    assert main(["inspect", str(other), "--drawing", str(drawing)]) == 1
+    assert "is no .onnx file" in capsys.readouterr().err
+    loaded = load_onnx(FILES[0])
+    outer = hb.utils.plot_model(loaded, None, expand_nested=True).boxes
+    assert [len(box.inner) > 9 for box in outer] == [False, True, False]
 
 
 def test_an_attribute_that_is_not_known_is_an_error(tmp_path: Path) -> None:

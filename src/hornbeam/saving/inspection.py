@@ -19,7 +19,8 @@ import numpy as np
 from hornbeam._internal.terminal import columns, folded
 from hornbeam.core import registry
 from hornbeam.errors import ModelFileError
-from hornbeam.onnx.operators.vocabulary import OPERATORS
+from hornbeam.onnx.operators import OPERATORS
+from hornbeam.onnx.operators.structure import graphs_in
 from hornbeam.onnx.reading.files import inspect_onnx
 from hornbeam.runtime import FrozenModel
 from hornbeam.saving.arrays import ENDINGS, PYTORCH, arrays_in, stored_checksum
@@ -89,6 +90,7 @@ class Inspection:
         epoch: Finished epochs of a training, if the file has where it ended.
         refused: Reasons why `load_model` would refuse the file.
         notes: Other contents.
+        graph: Nodes of an ONNX file, as `layers.OnnxGraph` has them.
     """
 
     path: str
@@ -103,6 +105,7 @@ class Inspection:
     epoch: int | None = None
     refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    graph: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def parameters(self) -> int:
@@ -214,7 +217,8 @@ def _inspect_frozen(inspection: Inspection) -> None:
 
 def _inspect_onnx(inspection: Inspection) -> None:
     inspection.kind = "ONNX model"
-    nodes, ends, arrays = inspect_onnx(inspection.path)
+    inspection.graph, ends, arrays = inspect_onnx(inspection.path)
+    nodes = [node for part, _ in graphs_in(inspection.graph) for node in part["nodes"]]
     inspection.notes = [*ends]
     inspection.arrays = [ArrayInfo(n, a.shape, a.dtype.name) for n, a in arrays.items()]
     counts = Counter(node["op"] for node in nodes)
@@ -222,7 +226,8 @@ def _inspect_onnx(inspection: Inspection) -> None:
         f"{len(nodes)} nodes: " + ", ".join(f"{n} {op}" for op, n in counts.most_common())
     )
     for op in sorted(set(counts) - set(OPERATORS)):
-        names = [repr(node["name"]) for node in nodes if node["op"] == op]
+        # Nodes need no names; what they compute has one.
+        names = [repr(x["name"] or ", ".join(x["outputs"])) for x in nodes if x["op"] == op]
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         inspection.refused.append(f"the operator {op} is not supported: nodes {', '.join(names[:3])}{more}")
 

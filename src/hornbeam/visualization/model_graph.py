@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -128,7 +128,7 @@ def plot_model(
         show_dtype: True to show the dtype of each output.
         show_layer_names: True to show names of layers.
         rankdir: "TB" from top to bottom, "LR" from left to right.
-        expand_nested: True to open models inside of the model.
+        expand_nested: True to open models, and graphs of ONNX files, inside of the model.
         dpi: Resolution of a PNG file, in dots per inch.
         show_layer_activations: True to show activations of layers.
         show_trainable: True to show whether layers are trainable.
@@ -283,12 +283,37 @@ def boxes_of(model: Model, options: Options = Options()) -> list[Box]:
             box.lines.extend(_output_lines(tensor, options))
         if options.expand_nested and hasattr(operation, "layers") and getattr(operation, "_hb_inbound", None):
             box.inner = boxes_of(cast("Model", operation), options)
+        elif options.expand_nested and type(operation).__name__ == "OnnxGraph":
+            box.inner = operator_boxes(cast("Any", operation).graph)
         numbers[key] = len(boxes)
         boxes.append(box)
     for calls in calls_by_operation.values():
         if len(calls) > 1:
             for number, box in enumerate(calls):
                 box.lines.append(f"call {number + 1} of {len(calls)}")
+    return boxes
+
+
+def operator_boxes(graph: Mapping[str, Any]) -> list[Box]:
+    """Return the inputs and nodes of an ONNX graph, as `layers.OnnxGraph` has it; branches are inside."""
+    from hornbeam.onnx.operators import OPERATORS, is_graph
+
+    boxes: list[Box] = []
+    numbers: dict[str, int] = {}
+    for end in graph.get("inputs", ()):
+        name = end if isinstance(end, str) else end["name"]
+        numbers[name] = len(boxes)
+        boxes.append(Box([name], kind="Input"))
+    for node in graph["nodes"]:
+        sources = dict.fromkeys(numbers[name] for name in node["inputs"] if name in numbers)
+        operator = node["op"].rpartition("::")[2]
+        lines = [operator, *["not supported"] * (node["op"] not in OPERATORS)]
+        box = Box(lines, list(sources), operator)
+        for inner in (operator_boxes(x["graph"]) for x in node["attributes"].values() if is_graph(x)):
+            first = len(box.inner)
+            box.inner += [replace(x, inputs=[first + i for i in x.inputs]) for x in inner]
+        numbers.update(dict.fromkeys(filter(None, node["outputs"]), len(boxes)))
+        boxes.append(box)
     return boxes
 
 

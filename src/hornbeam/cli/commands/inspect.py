@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+from typing import TYPE_CHECKING
 
 from hornbeam.cli.arguments import print_error
+
+if TYPE_CHECKING:
+    from hornbeam.saving.inspection import Inspection
 
 HELP = "show the contents of a model's file: layers, arrays, requirements; nothing is built"
 
@@ -15,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file",
         help=".keras, .weights.h5, .h5, .safetensors, .npz, .pth, .pt, .bin, .onnx, .hornbeam, or a folder",
     )
+    parser.add_argument(
+        "--drawing", metavar="FILE", help="of an .onnx file: draw its operators to a .svg, .png or .pdf file"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,8 +31,21 @@ def run(args: argparse.Namespace) -> int:
     from hornbeam.saving import inspect_model
 
     try:
-        print(inspect_model(args.file))
+        inspection = inspect_model(args.file)
+        print(inspection)
+        if args.drawing:
+            _draw(inspection, args.drawing)
     except (ModelFileError, FileNotFoundError, ValueError, ImportError) as error:
         print_error("hornbeam inspect", error)
         return 1
     return 0
+
+
+def _draw(inspection: Inspection, path: str) -> None:
+    from hornbeam.visualization.model_graph import ModelGraph, operator_boxes
+
+    if inspection.graph is None:
+        raise ValueError(
+            f"{inspection.path} is no .onnx file: draw other models by utils.plot_model(model, {path!r})"
+        )
+    ModelGraph(os.path.basename(inspection.path), operator_boxes(inspection.graph)).save(path)

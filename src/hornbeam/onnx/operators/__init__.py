@@ -39,6 +39,8 @@ from hornbeam.onnx.operators import strings as strings
 from hornbeam.onnx.operators import windows as windows
 from hornbeam.onnx.operators.execution import TextRun, integers_of_trace, run_graph
 from hornbeam.onnx.operators.structure import check
+from hornbeam.onnx.operators.structure import is_graph as is_graph
+from hornbeam.onnx.operators.vocabulary import OPERATORS as OPERATORS
 
 
 @exported("hornbeam.layers")

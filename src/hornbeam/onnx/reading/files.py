@@ -23,8 +23,8 @@ def onnx_arrays(filepath: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         return OnnxSource(bytes_of(path), path).arrays()
 
 
-def inspect_onnx(filepath: str) -> tuple[list[dict[str, Any]], list[str], dict[str, np.ndarray]]:
-    """The nodes of an ONNX file, its inputs and outputs as text, and its arrays; nothing is built.
+def inspect_onnx(filepath: str) -> tuple[dict[str, Any], list[str], dict[str, np.ndarray]]:
+    """The graph of an ONNX file, its inputs and outputs as text, and its arrays; nothing is built.
 
     Raises what `load_onnx` raises.
     """

@@ -88,10 +88,11 @@ class OnnxSource:
         """The arrays of the graph."""
         return self._part(self._graph, 1)[1]
 
-    def inspected(self) -> tuple[list[dict[str, Any]], list[str], dict[str, np.ndarray]]:
-        """The nodes, those of branches too, declarations of inputs and outputs as text, and the arrays."""
+    def inspected(self) -> tuple[dict[str, Any], list[str], dict[str, np.ndarray]]:
+        """The graph of nodes, declarations of inputs and outputs as text, and the arrays."""
         part, arrays = self._part(self._graph, 1)
-        nodes = [node for each, _ in graphs_in(part) for node in each["nodes"]]
+        names = [x.get("name", "") for x in self._graph["input"]]
+        part["inputs"] = [name for name in names if name not in arrays]
         ends = []
         for role in ("input", "output"):
             for value in self._graph[role]:
@@ -103,7 +104,7 @@ class OnnxSource:
                     ends.append(f"the {role} {declared['name']}  {declared['dtype']} {shape}")
                 except ModelFileError as error:
                     ends.append(f"the {role} {value.get('name', '')}: {error}")
-        return nodes, ends, arrays
+        return part, ends, arrays
 
     def _initializers(self, graph: Mapping[str, Any]) -> dict[str, np.ndarray]:
         if graph["sparse_initializer"]:
