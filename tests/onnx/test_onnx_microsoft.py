@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from hornbeam import layers, models
 from hornbeam.errors import ModelFileError
 from hornbeam.onnx.operators.vocabulary import OPERATORS
 from hornbeam.saving import load_onnx
+from hornbeam.training.profiler import fresh_steps
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -284,8 +286,9 @@ add(
 )  # fmt: skip
 add(
     "DynamicQuantizeLSTM", floats(4, 2, 5), signed(2, 5, 24), signed(2, 6, 24), floats(2, 48), *[None] * 4,
-    np.full((2, 24), 0.01, "float32"), np.zeros((2, 24), "int8"), np.full((2, 24), 0.01, "float32"),
-    np.zeros((2, 24), "int8"), outputs=("float32",) * 3, fixed=(1, 2, 3, 8, 9, 10, 11), atol=2e-2,
+    np.linspace(0.01, 0.02, 48, dtype="float32").reshape(2, 24), signed(2, 24) // 9,
+    np.full((2, 24), 0.01, "float32"),
+    np.zeros((2, 24), "int8"), outputs=("float32",) * 3, fixed=(1, 2, 3, 8, 9, 10, 11), atol=1e-5,
     hidden_size=6, direction="bidirectional",
 )  # fmt: skip
 add("Inverse", floats(2, 4, 4) + 4 * np.eye(4, dtype="float32"))
@@ -474,6 +477,20 @@ def test_files_of_its_quantizer_and_optimizer(net: str, kind: str, tmp_path: Pat
         (y,) = expected.run(None, feeds)
         (mine,) = outputs_of(each, feeds)
         np.testing.assert_allclose(mine, y, atol=(1e-5 if kind == "float" else 0.04) * np.abs(y).max())
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "QDQ", "QOperator"])
+def test_files_of_its_quantizer_run_in_int8(kind: str, tmp_path: Path) -> None:
+    path = quantized(kind, exported("images", tmp_path / "net.onnx"), tmp_path / "quantized.onnx")
+    model = load_onnx(path)
+    with fresh_steps(model) as compiled:
+        model.predict_on_batch(floats(16, 16, 16, 3))
+        text = "".join(executable.text for executable in compiled.values())
+    assert text.count(" quantized_") == 3
+    assert not re.search(" (conv|dot_general) ", text)
+    if kind != "dynamic":
+        assert text.count("+scale") == 3
+        assert text.count("+round") >= 2
 
 
 def test_files_for_one_processor_are_refused(tmp_path: Path) -> None:

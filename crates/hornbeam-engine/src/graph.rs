@@ -61,26 +61,51 @@ pub struct Epilogue {
     pub relu: Option<Limit>,
 }
 
-/// The epilogue of a convolution of `int8`: `clamp(sums * scale + bias + addend, low, high)`, with a scale and a bias of
-/// each channel. Bounds are the bits of `f32`.
+/// The epilogue of a convolution of `int8`: `clamp((sums + shift) * scale + bias + addend, low, high)`, with a shift, a
+/// scale and a bias of each channel. Bounds are the bits of `f32`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Int8Epilogue {
+    pub shift: bool,
     pub bias: bool,
     pub addend: bool,
     /// The result is pooled: the maxima of 2x2 pixels.
     pub pooled: bool,
     pub low: u32,
     pub high: u32,
-    /// The result is multiplied by a further scale, rounded to an integer and clamped to this range.
-    pub rounded: Option<[i8; 2]>,
+    /// The result is rounded to bytes.
+    pub rounded: Option<ToBytes>,
     /// The first result is the one before it is rounded. Always if it is not.
     pub floats: bool,
+}
+
+/// Rounding to bytes: `clamp(round(x * scale), range) + zero`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ToBytes {
+    pub scale: ByteScale,
+    pub range: [i16; 2],
+    pub zero: i16,
+    pub signed: bool,
+}
+
+impl ToBytes {
+    /// True if the scale is an operand.
+    pub fn is_scaled(&self) -> bool {
+        self.scale != ByteScale::One
+    }
+}
+
+/// What is done with the scale of a rounding.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ByteScale {
+    One,
+    Multiply,
+    Divide,
 }
 
 impl Default for Int8Epilogue {
     fn default() -> Self {
         let [low, high] = [f32::NEG_INFINITY, f32::INFINITY].map(f32::to_bits);
-        Int8Epilogue { bias: false, addend: false, pooled: false, low, high, rounded: None, floats: true }
+        Int8Epilogue { shift: false, bias: false, addend: false, pooled: false, low, high, rounded: None, floats: true }
     }
 }
 
@@ -224,8 +249,8 @@ pub enum Op {
     Argsort { axis: usize },
     Dot { contract: [Vec<usize>; 2], batch: [Vec<usize>; 2], epilogue: Epilogue },
     Conv { window: Window, groups: usize, epilogue: Epilogue },
-    // A convolution of `int8` with an epilogue. Operands: input, kernel, the addend if there is one, scale, the bias
-    // if there is one, and the scale of the rounding if there is one. A window without axes makes it a product of
+    // A convolution of `int8` with an epilogue. Operands: input, kernel, the addend and the shift if there are, scale,
+    // the bias if there is one, and the scale of the rounding if there is one. A window without axes makes it a product of
     // `[..., k]` and `[k, n]`.
     QuantizedConv { window: Window, groups: usize, epilogue: Int8Epilogue },
     ConvInputGrad { window: Window, groups: usize },

@@ -99,14 +99,14 @@ def is_constant(node: Node) -> bool:
 
 
 def is_converted_int8(node: Node) -> bool:
-    """Return whether a node is a conversion of int8 to a float, also reshaped or transposed.
+    """Return whether a node is a conversion of bytes to floats, also reshaped or transposed.
 
     The integers need a quarter of the memory, and the native engine multiplies them as they are.
     """
     # As above: a node may be released meanwhile.
     while (inputs := node.inputs) and node.primitive is not None:
         if node.name not in ("reshape", "transpose"):
-            return node.name == "convert" and inputs[0].dtype == "int8" and is_float(node.dtype)
+            return node.name == "convert" and inputs[0].dtype in ("int8", "uint8") and is_float(node.dtype)
         node = inputs[0]
     return False
 

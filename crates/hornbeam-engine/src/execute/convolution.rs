@@ -1,17 +1,18 @@
 //! Convolutions, with pooling and gradients.
 
-use hornbeam_kernels::conv::{self, ConvShape, Int8Kernel, Int8Result, OutputGrad, ScaleAndClamp};
+use hornbeam_kernels::conv::{self, ConvShape, Int8Kernel, Int8Result, OutputGrad, Rounding, ScaleAndClamp};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
-use hornbeam_kernels::gemm::FusedEpilogue;
+use hornbeam_kernels::gemm::{Bytes, FusedEpilogue};
 use hornbeam_kernels::window::{self, PoolShape};
 
 use crate::buffer::Buffer;
 use crate::execute::loop_epilogue::RunningEpilogue;
 use crate::execute::{bias_relu, Context};
-use crate::graph::{GradSource, Int8Epilogue, PoolKind};
+use crate::graph::{ByteScale, GradSource, Int8Epilogue, PoolKind};
 use crate::instruction::{Instruction, Kind};
 use crate::memory::Memory;
+use crate::operand::Operand;
 use crate::weight_cache::{elements, CachedWeight};
 
 pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
@@ -25,6 +26,14 @@ pub fn run(instruction: &Instruction, memory: Memory, context: &mut Context) {
     }
 }
 
+/// The bytes of an operand, signed or not.
+pub fn bytes<'a>(memory: Memory<'a>, operand: &Operand) -> Bytes<'a> {
+    match operand.dtype {
+        DType::U8 => Bytes::Unsigned(memory.read(operand)),
+        _ => Bytes::Signed(memory.read(operand)),
+    }
+}
+
 fn run_quantized(
     shape: &ConvShape,
     epilogue: Option<Int8Epilogue>,
@@ -33,26 +42,35 @@ fn run_quantized(
     context: &mut Context,
 ) {
     let (reads, writes) = (&instruction.reads, &instruction.writes);
-    let x = memory.read(&reads[0]);
+    let x = bytes(memory, &reads[0]);
     let kernel = match context.weights.get(instruction) {
         Some(CachedWeight::PackedInt8(packed)) => Int8Kernel::Packed(elements(packed)),
         _ => Int8Kernel::Taps(memory.read(&instruction.reads[1])),
     };
     let epilogue = epilogue.as_ref();
-    let scale = 2 + epilogue.is_some_and(|epilogue| epilogue.addend) as usize;
-    let end = epilogue.map(|epilogue| ScaleAndClamp {
-        scale: memory.read(&reads[scale]),
-        bias: epilogue.bias.then(|| memory.read(&reads[scale + 1])),
-        addend: epilogue.addend.then(|| memory.read(&reads[2])),
-        low: f32::from_bits(epilogue.low),
-        high: f32::from_bits(epilogue.high),
+    let mut others = reads[2..].iter();
+    let mut next = |is_given: bool| if is_given { others.next() } else { None };
+    let end = epilogue.and_then(|epilogue| {
+        // In the order of the operands.
+        Some(ScaleAndClamp {
+            addend: next(epilogue.addend).map(|operand| memory.read(operand)),
+            shift: next(epilogue.shift).map(|operand| memory.read(operand)),
+            scale: memory.read(next(true)?),
+            bias: next(epilogue.bias).map(|operand| memory.read(operand)),
+            low: f32::from_bits(epilogue.low),
+            high: f32::from_bits(epilogue.high),
+        })
     });
     let running = RunningEpilogue::of(instruction, memory);
     let result = match epilogue.and_then(|epilogue| Some((epilogue, epilogue.rounded?))) {
-        Some((epilogue, range)) => Int8Result::Rounded {
-            to: memory.write(&writes[epilogue.floats as usize]),
-            scale: memory.read(&reads[scale + 1 + epilogue.bias as usize])[0],
-            range,
+        Some((epilogue, rounded)) => Int8Result::Rounded {
+            to: memory.write_bytes(&writes[epilogue.floats as usize]),
+            rounding: Rounding {
+                scale: next(rounded.is_scaled()).map_or(1.0, |operand| memory.read(operand)[0]),
+                divides: rounded.scale == ByteScale::Divide,
+                range: rounded.range,
+                zero: rounded.zero,
+            },
             floats: epilogue.floats.then(|| memory.write(&writes[0])),
         },
         None if writes[0].dtype == DType::I32 => Int8Result::Sums {

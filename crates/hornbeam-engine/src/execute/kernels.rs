@@ -161,7 +161,7 @@ fn dot(
 
 fn quantized_dot(g: &GemmShape, instruction: &Instruction, memory: Memory, context: &mut Context) {
     let (reads, to) = (&instruction.reads, &instruction.writes[0]);
-    let (a, b, sizes) = (memory.read::<i8>(&reads[0]), memory.read::<i8>(&reads[1]), [g.m, g.n, g.k]);
+    let (a, b, sizes) = (convolution::bytes(memory, &reads[0]), memory.read::<i8>(&reads[1]), [g.m, g.n, g.k]);
     let (am, bm) = (g.a.into(), g.b.into());
     match to.dtype {
         DType::I32 => gemm::gemm_int8(context.pool, sizes, a, am, b, bm, memory.write::<i32>(to), context.scratch),

@@ -44,10 +44,12 @@ pub(super) fn rewrite(
             Some(fused) => {
                 builder.scope = fused.scope;
                 let mut inputs: Vec<Value> = fused.operands.iter().map(|&v| rename(v)).collect();
-                for &vector in &fused.vectors {
+                for &(vector, count) in &fused.vectors {
                     let t = graph.type_of(vector);
                     let flat = TensorType::new(t.dtype, vec![t.count()]);
-                    inputs.push(builder.add(Op::Reshape, vec![rename(vector)], flat));
+                    let value = builder.add(Op::Reshape, vec![rename(vector)], flat);
+                    let repeated = TensorType::new(t.dtype, vec![count]);
+                    inputs.push(builder.add(Op::Broadcast { dims: vec![0] }, vec![value], repeated));
                 }
                 let mut types = node.types.clone();
                 types.extend(fused.second.map(|later| graph.node(later).types[0].clone()));
@@ -70,8 +72,8 @@ pub(super) fn rewrite(
 pub(super) struct FusedContraction {
     pub(super) op: Op,
     pub(super) operands: Vec<Value>,
-    /// Further operands, which are flattened.
-    pub(super) vectors: Vec<Value>,
+    /// Further operands, which are flattened, and repeated to a count if they are one number.
+    pub(super) vectors: Vec<(Value, usize)>,
     /// A later node, which is the second result.
     pub(super) second: Option<NodeId>,
     /// The scope of the contraction, which is most of the cost.
@@ -158,8 +160,8 @@ fn contraction(graph: &Graph, value: Value, new_epilogue: Epilogue) -> Option<Fu
     Some(FusedContraction { op, operands: node.inputs.clone(), vectors: Vec::new(), second: None, scope: node.scope })
 }
 
-/// The operand of `value`, if that is a vector broadcast along all axes but the last.
-pub(super) fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
+/// The operand of `value` and its length, if that is a vector broadcast along all axes but the last.
+pub(super) fn row_vector(graph: &Graph, value: Value) -> Option<(Value, usize)> {
     let node = graph.node(value.node);
     let out = &node.types[0];
     let last = out.rank().checked_sub(1)?;
@@ -170,5 +172,5 @@ pub(super) fn row_vector(graph: &Graph, value: Value) -> Option<Value> {
         Op::Reshape => out.count() == out.shape[last],
         _ => false,
     };
-    (along_last && from.count() == out.shape[last]).then_some(node.inputs[0])
+    (along_last && from.count() == out.shape[last]).then_some((node.inputs[0], from.count()))
 }

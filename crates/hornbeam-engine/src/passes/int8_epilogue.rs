@@ -1,5 +1,5 @@
-//! Fuses what follows a convolution of `int8` into it: `clamp(conv(x, w) * scale + bias + addend)`, and its rounding to
-//! `int8`.
+//! Fuses what follows a convolution of `int8` into it: `clamp((conv(x, w) + shift) * scale + bias + addend)`, and its
+//! rounding to bytes.
 //!
 //! Results are the same to the bit, except where a scale is NaN.
 
@@ -9,7 +9,7 @@ use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Compare, Unary};
 
 use crate::error::Result;
-use crate::graph::{Graph, Int8Epilogue, Node, NodeId, Op, PoolKind, Value, Window};
+use crate::graph::{ByteScale, Graph, Int8Epilogue, Node, NodeId, Op, PoolKind, ToBytes, Value, Window};
 use crate::passes::bias_relu::{is_read_once, rewrite, row_vector, FusedContraction};
 use crate::passes::convolution::is_2x2;
 use crate::passes::use_counts;
@@ -20,20 +20,20 @@ use crate::scalar;
 pub fn fuse(graph: &Graph) -> Result<Graph> {
     let uses = use_counts(graph);
     // The first rounding of values that are also read as floats.
-    let mut roundings: HashMap<Value, (NodeId, Value, [i8; 2])> = HashMap::new();
+    let mut roundings: HashMap<Value, (NodeId, Rounded)> = HashMap::new();
     for id in 0..graph.nodes.len() as NodeId {
-        let Some((x, scale, range)) = rounding(graph, &uses, Value::first(id)) else { continue };
-        if uses[x.node as usize][x.output as usize] > 1 && scale.node < x.node {
-            roundings.entry(x).or_insert((id, scale, range));
+        let Some(rounded) = rounding(graph, &uses, Value::first(id)) else { continue };
+        let x = rounded.x;
+        if uses[x.node as usize][x.output as usize] > 1 && rounded.scale.is_none_or(|scale| scale.node < x.node) {
+            roundings.entry(x).or_insert((id, rounded));
         }
     }
     rewrite(graph, |graph, uses, value| {
         let mut fused = matched(graph, uses, value)?;
-        if let (Some(&(id, scale, range)), Op::QuantizedConv { epilogue, .. }) = (roundings.get(&value), &mut fused.op)
-        {
-            epilogue.rounded = Some(range);
-            fused.vectors.push(scale);
-            fused.second = Some(id);
+        if let (Some((id, rounded)), Op::QuantizedConv { epilogue, .. }) = (roundings.get(&value), &mut fused.op) {
+            epilogue.rounded = Some(rounded.to);
+            fused.vectors.extend(rounded.scale.map(|scale| (scale, 1)));
+            fused.second = Some(*id);
         }
         Some(fused)
     })
@@ -41,14 +41,17 @@ pub fn fuse(graph: &Graph) -> Result<Graph> {
 
 /// Match a convolution of integers and the operations after it, each of which alone reads the one before.
 fn matched(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<FusedContraction> {
-    if let Some((x, scale, range)) = rounding(graph, uses, value) {
-        let mut fused = before(graph, uses, x)?;
+    if let Some(rounded) = rounding(graph, uses, value) {
+        // The scale may be that of the sums.
+        let whole = rounded.unscaled();
+        let found = before(graph, uses, rounded.x).map(|fused| (fused, rounded));
+        let (mut fused, Rounded { scale, to, .. }) = found.or_else(|| Some((before(graph, uses, whole.x)?, whole)))?;
         let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
-        if epilogue.rounded.replace(range).is_some() {
+        if epilogue.rounded.replace(to).is_some() {
             return None;
         }
         epilogue.floats = false;
-        fused.vectors.push(scale);
+        fused.vectors.extend(scale.map(|scale| (scale, 1)));
         return Some(fused);
     }
     let mut bounds = Vec::new();
@@ -107,7 +110,7 @@ fn product_and_scale(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<F
 
 /// Match one to whose scaled result a bias is added.
 fn biased(graph: &Graph, uses: &[Vec<u32>], x: Value, other: Value) -> Option<FusedContraction> {
-    let bias = row_vector(graph, other).filter(|_| is_read_once(uses, x))?;
+    let bias = channel_vector(graph, other).filter(|_| is_read_once(uses, x))?;
     let mut fused = product_and_scale(graph, uses, x)?;
     let Op::QuantizedConv { epilogue, .. } = &mut fused.op else { return None };
     epilogue.bias = true;
@@ -143,6 +146,8 @@ fn added(graph: &Graph, uses: &[Vec<u32>], x: Value, other: Value) -> Option<Fus
 
 /// Match the convolution, or the product of some rows, whose result is multiplied by a vector.
 fn scaled(graph: &Graph, uses: &[Vec<u32>], x: Value, scale: Value) -> Option<FusedContraction> {
+    let scale = channel_vector(graph, scale).filter(|_| is_read_once(uses, x))?;
+    let (x, shift) = shifted(graph, uses, x);
     let node = graph.node(x.node);
     let (window, groups) = match &node.op {
         Op::Conv { window, groups, .. } => (window.clone(), *groups),
@@ -150,16 +155,34 @@ fn scaled(graph: &Graph, uses: &[Vec<u32>], x: Value, scale: Value) -> Option<Fu
         _ => return None,
     };
     let operands: Vec<_> = node.inputs.iter().map(|&v| graph.type_of(v)).collect();
-    let is_scaled = node.types[0].dtype == DType::F32 && is_quantized(&operands, &node.types[0]);
-    let fits = is_scaled && uses[x.node as usize] == [1];
-    let scale = row_vector(graph, scale).filter(|_| fits)?;
-    Some(FusedContraction {
-        op: Op::QuantizedConv { window, groups, epilogue: Int8Epilogue::default() },
+    let fits = is_quantized(&operands, &node.types[0]) && is_read_once(uses, x);
+    let epilogue = Int8Epilogue { shift: shift.is_some(), ..Int8Epilogue::default() };
+    fits.then(|| FusedContraction {
+        op: Op::QuantizedConv { window, groups, epilogue },
         operands: node.inputs.clone(),
-        vectors: vec![scale],
+        vectors: shift.into_iter().chain([scale]).collect(),
         second: None,
         scope: node.scope,
     })
+}
+
+/// Match sums that are converted to floats, and the vector of integers that is added to them before.
+fn shifted(graph: &Graph, uses: &[Vec<u32>], x: Value) -> (Value, Option<(Value, usize)>) {
+    let node = graph.node(x.node);
+    let Some(&sums) = node.inputs.first().filter(|_| matches!(node.op, Op::Convert)) else { return (x, None) };
+    let inner = graph.node(sums.node);
+    if graph.type_of(sums).dtype != DType::I32 || !is_read_once(uses, sums) {
+        return (x, None);
+    }
+    let is_sum = matches!(inner.op, Op::Binary(Binary::Add));
+    let vector = |(x, other): (Value, Value)| channel_vector(graph, other).map(|vector| (x, Some(vector)));
+    is_sum.then(|| sides(inner).into_iter().find_map(vector)).flatten().unwrap_or((sums, None))
+}
+
+/// A number, or one of each channel, and the count of channels.
+fn channel_vector(graph: &Graph, value: Value) -> Option<(Value, usize)> {
+    let channels = *graph.type_of(value).shape.last()?;
+    row_vector(graph, value).or_else(|| Some((number(graph, value)?, channels))).filter(|_| channels > 0)
 }
 
 /// The window of a product of `[..., k]` and `[k, n]`. One row has a kernel of its own.
@@ -177,31 +200,67 @@ enum Bound {
     High(f32),
 }
 
-/// Match `convert(clamp(round(x * scale)))` to `int8`: x, the scale, and the range.
-pub(super) fn rounding(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Value, Value, [i8; 2])> {
+/// A rounding to bytes: of `x`, with a scale if it has one.
+#[derive(Clone, Copy)]
+pub(super) struct Rounded {
+    pub(super) x: Value,
+    pub(super) scale: Option<Value>,
+    pub(super) to: ToBytes,
+    /// What is rounded.
+    product: Value,
+}
+
+impl Rounded {
+    /// The rounding of the product.
+    fn unscaled(self) -> Rounded {
+        Rounded { x: self.product, scale: None, to: ToBytes { scale: ByteScale::One, ..self.to }, ..self }
+    }
+}
+
+/// Match `convert(clamp(round(x * scale) + zero))` to bytes.
+pub(super) fn rounding(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<Rounded> {
     let node = graph.node(value.node);
-    if !matches!(node.op, Op::Convert) || node.types[0].dtype != DType::I8 {
+    let signed = node.types[0].dtype == DType::I8;
+    if !matches!(node.op, Op::Convert) || !(signed || node.types[0].dtype == DType::U8) {
         return None;
     }
     let (upper, first) = bounded(graph, uses, node.inputs[0])?;
-    let (rounded, second) = bounded(graph, uses, upper)?;
+    let (moved, second) = bounded(graph, uses, upper)?;
     let ((Bound::High(high), Bound::Low(low)) | (Bound::Low(low), Bound::High(high))) = (first, second) else {
         return None;
     };
-    let integer = |bound: f32| Some(bound as i8).filter(|&integer| f32::from(integer) == bound);
-    let (low, high) = (integer(low)?, integer(high)?);
+    let limits = if signed { [-128.0, 127.0] } else { [0.0, 255.0] };
+    if low < limits[0] || low > high || high > limits[1] || [low, high].iter().any(|bound| bound.fract() != 0.0) {
+        return None;
+    }
+    let (rounded, zero) = zero_point(graph, moved).unwrap_or((moved, 0));
     let round = graph.node(rounded.node);
-    if low > high || !matches!(round.op, Op::Unary(op) if Some(op) == Unary::parse("round")) {
+    if !is_read_once(uses, rounded) || !matches!(round.op, Op::Unary(op) if Some(op) == Unary::parse("round")) {
         return None;
     }
-    let product = graph.node(round.inputs[0].node);
-    if !matches!(product.op, Op::Binary(op) if Some(op) == Binary::parse("mul")) {
+    let (product, range) = (round.inputs[0], [low, high].map(|bound| bound as i16 - zero));
+    let to = ToBytes { scale: ByteScale::One, range, zero, signed };
+    let whole = Rounded { x: product, scale: None, to, product };
+    let node = graph.node(product.node);
+    let scaled = |scale: ByteScale, (x, other): (Value, Value)| {
+        Some(Rounded { x, scale: Some(number(graph, other)?), to: ToBytes { scale, ..to }, product })
+    };
+    let found = match node.op {
+        Op::Binary(Binary::Mul) => sides(node).into_iter().find_map(|sides| scaled(ByteScale::Multiply, sides)),
+        Op::Binary(Binary::Div) => scaled(ByteScale::Divide, sides(node)[0]),
+        _ => None,
+    };
+    Some(found.filter(|_| is_read_once(uses, product)).unwrap_or(whole))
+}
+
+/// Match `x + zero`, a constant integer of a byte.
+fn zero_point(graph: &Graph, value: Value) -> Option<(Value, i16)> {
+    let node = graph.node(value.node);
+    if !matches!(node.op, Op::Binary(Binary::Add)) {
         return None;
     }
-    let alone = |v: Value| uses[v.node as usize][v.output as usize] == 1;
-    let sides = [(product.inputs[0], product.inputs[1]), (product.inputs[1], product.inputs[0])];
-    let scale = |(x, other): (Value, Value)| Some((x, number(graph, other)?, [low, high]));
-    alone(round.inputs[0]).then(|| sides.into_iter().find_map(scale)).flatten()
+    let zero = constant(graph, node.inputs[1])?;
+    (zero.fract() == 0.0 && zero.abs() < 256.0).then_some((node.inputs[0], zero as i16))
 }
 
 /// The operand of a value that repeats a single number.
@@ -212,13 +271,16 @@ fn number(graph: &Graph, value: Value) -> Option<Value> {
     (graph.type_of(source).count() == 1).then_some(source)
 }
 
+/// The number that a constant repeats.
+fn constant(graph: &Graph, value: Value) -> Option<f32> {
+    let bytes = graph.literal(value)?;
+    (graph.type_of(value).dtype == DType::F32).then(|| scalar::to_f64(DType::F32, bytes) as f32)
+}
+
 /// Match a maximum or minimum of x, which only this reads, and a constant.
 fn bounded(graph: &Graph, uses: &[Vec<u32>], value: Value) -> Option<(Value, Bound)> {
     let node = graph.node(value.node);
-    let constant = |v: Value| {
-        let t = graph.type_of(v);
-        (t.dtype == DType::F32).then(|| graph.literal(v).map(|bytes| scalar::to_f64(t.dtype, bytes) as f32)).flatten()
-    };
+    let constant = |v: Value| constant(graph, v);
     let reads = |v: Value| uses[v.node as usize][v.output as usize];
     if let Op::Binary(binary) = &node.op {
         let (x, bound) = match (constant(node.inputs[0]), constant(node.inputs[1])) {

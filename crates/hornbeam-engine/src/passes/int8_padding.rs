@@ -7,9 +7,9 @@ use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::elementwise::{Binary, Unary};
 
 use crate::error::Result;
-use crate::graph::{Graph, Node, Op, Value};
+use crate::graph::{ByteScale, Graph, Node, Op, ToBytes, Value};
 use crate::passes::builder::Builder;
-use crate::passes::int8_epilogue::rounding;
+use crate::passes::int8_epilogue::{rounding, Rounded};
 use crate::passes::padding::padded_window;
 use crate::passes::{eliminate_dead, use_counts};
 use crate::scalar;
@@ -19,7 +19,7 @@ use crate::types::TensorType;
 struct Padded {
     op: Op,
     /// The floats, their scale, and the range of the integers.
-    rounded: (Value, Value, [i8; 2]),
+    rounded: (Value, Value, [i16; 2]),
     kernel: Value,
 }
 
@@ -49,7 +49,7 @@ pub fn fold(graph: Cow<'_, Graph>) -> Result<Cow<'_, Graph>> {
 }
 
 /// Add `convert(clamp(round(x * scale)))`.
-fn round(builder: &mut Builder, x: Value, scale: Value, range: [i8; 2]) -> Value {
+fn round(builder: &mut Builder, x: Value, scale: Value, range: [i16; 2]) -> Value {
     let t = builder.type_of(x).clone();
     let number = builder.add(Op::Reshape, vec![scale], TensorType::scalar(t.dtype));
     let scale = builder.add(Op::Broadcast { dims: Vec::new() }, vec![number], t.clone());
@@ -66,14 +66,15 @@ fn round(builder: &mut Builder, x: Value, scale: Value, range: [i8; 2]) -> Value
 fn matched(graph: &Graph, uses: &[Vec<u32>], node: &Node) -> Option<Padded> {
     let Op::Conv { window, groups, epilogue } = &node.op else { return None };
     let integers = node.inputs[0];
-    let (x, scale, range) = rounding(graph, uses, integers)?;
+    let Rounded { x, scale, to, .. } = rounding(graph, uses, integers)?;
+    let ToBytes { scale: ByteScale::Multiply, range, zero: 0, signed: true } = to else { return None };
     if uses[integers.node as usize][integers.output as usize] > 1 {
         return None;
     }
     let (window, floats) = padded_window(graph, window, x)?;
     Some(Padded {
         op: Op::Conv { window, groups: *groups, epilogue: *epilogue },
-        rounded: (floats, scale, range),
+        rounded: (floats, scale?, range),
         kernel: node.inputs[1],
     })
 }

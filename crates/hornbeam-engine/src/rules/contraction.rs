@@ -16,9 +16,10 @@ pub fn check_bias(op: &Op, epilogue: &Epilogue, x: &[&TensorType], out: &TensorT
     Ok(())
 }
 
-/// True for a product of `int8` operands, summed in `int32`, which is the result, or as `float32`.
+/// True for a product of bytes, of which the second are signed, summed in `int32`, which is the result, or as `float32`.
 pub fn is_quantized(x: &[&TensorType], out: &TensorType) -> bool {
-    x[..2].iter().all(|t| t.dtype == DType::I8) && matches!(out.dtype, DType::F32 | DType::I32)
+    let are_bytes = matches!(x[0].dtype, DType::I8 | DType::U8) && x[1].dtype == DType::I8;
+    are_bytes && matches!(out.dtype, DType::F32 | DType::I32)
 }
 
 pub fn check(op: &Op, x: &[&TensorType], out: &TensorType) -> Result<()> {

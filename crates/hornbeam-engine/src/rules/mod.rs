@@ -76,7 +76,10 @@ fn arity(op: &Op, received: usize) -> Result<usize> {
         Op::ConvInputGrad { .. } | Op::ConvKernelGrad { .. } | Op::TriangularSolve { .. } | Op::Eig => 2,
         Op::Dot { epilogue, .. } | Op::Conv { epilogue, .. } => 2 + epilogue.bias as usize,
         Op::ConvPool { epilogue, .. } => 2 + epilogue.bias as usize,
-        Op::QuantizedConv { epilogue: e, .. } => 3 + e.addend as usize + e.bias as usize + e.rounded.is_some() as usize,
+        Op::QuantizedConv { epilogue: e, .. } => {
+            let is_scaled = e.rounded.is_some_and(|rounded| rounded.is_scaled());
+            3 + [e.shift, e.addend, e.bias, is_scaled].into_iter().filter(|&given| given).count()
+        }
         Op::ConvBackward { source, input, .. } => 2 + (*source != GradSource::Plain) as usize + *input as usize,
         Op::Pool { kind: PoolKind::MaxGather | PoolKind::MaxScatter, .. } => 2,
         Op::Concatenate { .. } | Op::DynamicSlice => received.max(1),

@@ -6,7 +6,7 @@ use hornbeam_kernels::gemm::MAX_STEPS;
 use super::contraction::{self, check_bias, is_quantized};
 use super::{ensure, same, same_dtype};
 use crate::error::Result;
-use crate::graph::{Epilogue, GradSource, Op, PoolKind, Window};
+use crate::graph::{Epilogue, GradSource, Op, PoolKind, ToBytes, Window};
 use crate::types::TensorType;
 
 fn check_window(op: &Op, window: &Window, spatial: usize) -> Result<()> {
@@ -105,12 +105,20 @@ pub fn check_quantized_conv(op: &Op, x: &[&TensorType], out: &[TensorType]) -> R
     let (addends, vectors) = x[2..].split_at(epilogue.addend as usize);
     ensure!(addends.iter().all(|t| **t == sums), "{op:?} adds {} to {sums}", x[2]);
     let channels = sums.shape[sums.rank() - 1];
+    let is_scaled = epilogue.rounded.is_some_and(|rounded| rounded.is_scaled());
     for (index, t) in vectors.iter().enumerate() {
-        let count = if epilogue.rounded.is_some() && index == vectors.len() - 1 { 1 } else { channels };
-        ensure!(t.dtype == DType::F32 && t.shape == [count], "{op:?}: {t} in place of {count} numbers");
+        let count = if is_scaled && index == vectors.len() - 1 { 1 } else { channels };
+        let dtype = if epilogue.shift && index == 0 { DType::I32 } else { DType::F32 };
+        ensure!(t.dtype == dtype && t.shape == [count], "{op:?}: {t} in place of {count} numbers");
     }
-    let rounded = TensorType::new(DType::I8, sums.shape.clone());
-    let types = [Some(sums).filter(|_| epilogue.floats), epilogue.rounded.map(|_| rounded)];
+    if let Some(ToBytes { range: [low, high], zero, signed, .. }) = epilogue.rounded {
+        let limits = if signed { [-128, 127] } else { [0, 255] };
+        let extremes = [low, high].map(|bound| i32::from(bound) + i32::from(zero));
+        ensure!(limits[0] <= extremes[0] && extremes[0] <= extremes[1] && extremes[1] <= limits[1], "{op:?}: range");
+    }
+    let bytes = |to: ToBytes| TensorType::new(if to.signed { DType::I8 } else { DType::U8 }, sums.shape.clone());
+    let rounded = epilogue.rounded.map(bytes);
+    let types = [Some(sums).filter(|_| epilogue.floats), rounded];
     ensure!(types.into_iter().flatten().eq(out.iter().cloned()), "{op:?}: results");
     Ok(())
 }

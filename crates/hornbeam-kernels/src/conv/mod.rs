@@ -35,7 +35,7 @@ use std::any::TypeId;
 pub use fused::{conv_backward, conv_pool_forward};
 pub use output_grad::{OutputGrad, MASKED};
 pub use prepared::{conv_forward_prepared, conv_pool_forward_prepared, prepare, prepared_len};
-pub use quantized::{conv_int8, has_int8, pack_int8, packed_int8_len, Int8Kernel, Int8Result, ScaleAndClamp};
+pub use quantized::{conv_int8, has_int8, pack_int8, packed_int8_len, Int8Kernel, Int8Result, Rounding, ScaleAndClamp};
 pub use tune::{autotune, candidate_algorithms, set_algorithm};
 
 /// Shape of a convolution; spatial extents are (depth, height, width).

@@ -14,6 +14,43 @@ const TASKS: usize = 16;
 /// Maximum columns of a task that reads rows: its sums take 16 KiB.
 const COLUMNS: usize = 4096;
 
+/// Bytes of the first operand.
+#[derive(Clone, Copy)]
+pub enum Bytes<'a> {
+    Signed(&'a [i8]),
+    Unsigned(&'a [u8]),
+}
+
+impl<'a> Bytes<'a> {
+    /// The bits.
+    pub fn raw(self) -> &'a [u8] {
+        match self {
+            // SAFETY: both have the same size and no invalid values.
+            Bytes::Signed(x) => unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) },
+            Bytes::Unsigned(x) => x,
+        }
+    }
+
+    /// The bits to flip for unsigned bytes that are shifted by 128 if the operand is signed.
+    pub(crate) fn flip(self) -> u8 {
+        match self {
+            Bytes::Signed(_) => 128,
+            Bytes::Unsigned(_) => 0,
+        }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        self.raw().len()
+    }
+
+    fn get(self, index: usize) -> i16 {
+        match self {
+            Bytes::Signed(x) => x[index].into(),
+            Bytes::Unsigned(x) => x[index].into(),
+        }
+    }
+}
+
 /// A number that sums of products of bytes are returned as.
 pub trait Sum: Plain + Default {
     fn of(sum: i32) -> Self;
@@ -38,7 +75,7 @@ impl Sum for f32 {
 pub(super) fn product<T: Sum>(
     pool: &ThreadPool,
     k: usize,
-    a: &[i8],
+    a: Bytes,
     am: Mat,
     b: &[i8],
     bm: Mat,
@@ -56,7 +93,7 @@ pub(super) fn product<T: Sum>(
     // Widened once: products of bytes fit 16 bits, which are multiplied at twice the rate of 32.
     let (row, partial) = scratch.take2::<i16, i32>(k, splits * n);
     for (p, step) in row.iter_mut().enumerate() {
-        *step = i16::from(a[(am.offset as isize + p as isize * am.cols) as usize]);
+        *step = a.get((am.offset as isize + p as isize * am.cols) as usize);
     }
     let (row, b) = (&*row, &b[bm.offset..]);
     if dots {
@@ -98,8 +135,8 @@ multiversion! {
         let (groups, rest) = a.as_chunks::<STREAMS>();
         for (group, a) in groups.iter().enumerate() {
             let rows: [&[i8]; STREAMS] = std::array::from_fn(|i| &b[(group * STREAMS + i) * stride..][..n]);
-            // With -128, sums of two products do not fit 16 bits.
-            if a.contains(&-128) {
+            // Sums of two larger products do not fit 16 bits.
+            if a.iter().any(|a| a.abs() > 127) {
                 for (j, sum) in sums.iter_mut().enumerate() {
                     for i in 0..STREAMS {
                         *sum += i32::from(a[i]) * i32::from(rows[i][j]);
@@ -121,7 +158,7 @@ multiversion! {
     }
 }
 
-/// The sum of two products. It fits 16 bits, as no element of A is -128.
+/// The sum of two products. It fits 16 bits, as elements of A are at most 127.
 #[inline(always)]
 fn pair(a: i16, b: i8, other_a: i16, other_b: i8) -> i16 {
     a * i16::from(b) + other_a * i16::from(other_b)

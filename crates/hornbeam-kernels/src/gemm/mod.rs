@@ -26,6 +26,7 @@ pub(crate) mod types;
 mod unroll;
 pub(crate) mod vector;
 
+pub use byte_row::Bytes;
 pub use int8_dot::{gemm_int8, MAX_STEPS};
 pub use packed::{gemm_packed, pack, packed_len};
 

@@ -1,7 +1,7 @@
 """ONNX operators on integers that stand for scaled numbers.
 
-Sums of products are exact. Both operands are shifted to int8 first, for which the native engine has kernels,
-and the products with the zeros are subtracted: sum (x - a)(w - b) = sum x w - a sum w - b sum (x - a).
+Sums of products are exact. Weights are shifted to int8 first, as the native engine has kernels for them, and
+the products with the zeros are subtracted: sum (x - a)(w - b) = sum x w - a sum w - b sum (x - a).
 """
 
 from __future__ import annotations
@@ -42,10 +42,15 @@ def from_levels(x: Tensor, scale: Tensor, zero: Tensor | None, axis: int) -> Ten
 
 def to_levels(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: str, axis: int) -> Tensor:
     """Return x / scale + zero, rounded to an integer dtype."""
-    rank, limits = max(len(x.shape), 1), np.iinfo(dtype)
-    levels = ops.round(ops.cast(x, "float32") / ops.cast(_along(scale, axis, rank), "float32"))
-    levels = levels if zero is None else levels + ops.cast(_along(zero, axis, rank), "float32")
-    return ops.cast(ops.clip(levels, float(limits.min), float(limits.max)), dtype)
+    rank = max(len(x.shape), 1)
+    numbers = ops.cast(x, "float32") / ops.cast(_along(scale, axis, rank), "float32")
+    return _rounded(numbers, None if zero is None else _along(zero, axis, rank), dtype)
+
+
+def _rounded(x: Tensor, zero: Tensor | None, dtype: str) -> Tensor:
+    limits, levels = np.iinfo(dtype), ops.round(x)
+    levels = levels if zero is None else levels + ops.cast(zero, "float32")
+    return ops.cast(ops.minimum(ops.maximum(levels, float(limits.min)), float(limits.max)), dtype)
 
 
 @operator("DequantizeLinear", ONE, through=1)
@@ -88,35 +93,49 @@ def dynamic_quantize(call: Call, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 # -- products ------------------------------------------------------------------------------------------------
 
 
-def _as_int8(x: Tensor, zero: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Return int8 and its zero in int32, None if it is 0, for int8 or uint8, which is shifted by 128."""
-    known_zero = None if zero is None else resolved(zero)
-    if x.dtype == "int8":
-        is_zero = zero is None or (isinstance(known_zero, np.ndarray) and not known_zero.any())
-        return x, None if is_zero else ops.cast(zero, "int32")
-    is_middle = isinstance(known_zero, np.ndarray) and (known_zero == 128).all()
-    shifted = ops.cast(ops.cast(x, "int32") - 128, "int8")
-    return shifted, None if is_middle else (0 if zero is None else ops.cast(zero, "int32")) - as_tensor(128)
+def _or_none(zero: Tensor | None) -> Tensor | None:
+    """Return a zero in int32, None if it is known to be 0."""
+    value = None if zero is None else resolved(zero)
+    is_zero = zero is None or (isinstance(value, np.ndarray) and not value.any())
+    return None if is_zero else ops.cast(zero, "int32")
+
+
+def _as_int8(w: Tensor, zero: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return int8 and its zero. Those of uint8 are shifted by 128."""
+    if w.dtype == "uint8":
+        zero = (0 if zero is None else ops.cast(zero, "int32")) - as_tensor(128)
+        w = ops.cast(ops.cast(w, "int32") - 128, "int8")
+    return w, _or_none(zero)
 
 
 def _exact(steps: int, product: Callable[..., Tensor], *operands: Tensor) -> Tensor:
-    """Return a product of int8 in int32, computed in the smallest floats that hold its sums."""
-    dtype = "float32" if steps <= 1 << 10 else "float64"
+    """Return a product of bytes in int32, computed in the smallest floats that hold its sums."""
+    dtype = "float32" if steps <= 1 << 9 else "float64"
     return ops.cast(product(*(ops.cast(x, dtype) for x in operands)), "int32")
 
 
+def _total(sums: Tensor, *shifts: Tensor | None) -> Tensor:
+    """Add what is not None to sums: first to each other, as most of it is known."""
+    shift = sum(x for x in shifts if x is not None)
+    return sums if isinstance(shift, int) else sums + shift
+
+
 def product_of_levels(
-    x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None
+    x: Tensor,
+    w: Tensor,
+    x_zero: Tensor | None = None,
+    w_zero: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """Multiply matrices of integers of 8 bits, less their zeros, in int32. Those of x may differ by row."""
-    x, x_zero = _as_int8(x, x_zero)
-    w, w_zero = _as_int8(w, w_zero)
-    total = _exact(x.shape[-1], ops.matmul, x, w)
+    """Multiply matrices of bytes, less their zeros, in int32. Those of x may differ by row."""
+    x_zero, (w, w_zero) = _or_none(x_zero), _as_int8(w, w_zero)
+    shifts, rank = [bias], len(w.shape)
     if x_zero is not None:
         x_zero = _along(x_zero, -2, 2)
-        total = total - x_zero * ops.sum(ops.cast(w, "int32"), -2, len(w.shape) > 1)
+        shifts.append(-x_zero * ops.sum(ops.cast(w, "int32"), -min(rank, 2), rank > 2))
+    total = _total(_exact(x.shape[-1], ops.matmul, x, w), *shifts)
     if w_zero is not None:
-        rows = ops.sum(ops.cast(x, "int32"), -1, len(w.shape) > 1)
+        rows = ops.sum(ops.cast(x, "int32"), -1, rank > 1)
         total = total - w_zero * (rows if x_zero is None else rows - x_zero * x.shape[-1])
     return total
 
@@ -127,10 +146,16 @@ def matmul_integer(call: Call, *inputs: Tensor) -> Tensor:
     return product_of_levels(*inputs)
 
 
+def _literal(x: Tensor) -> Tensor:
+    """Return a number that is known as a constant, which stays one where it is broadcast."""
+    value = resolved(x)
+    return as_tensor(value) if isinstance(value, np.ndarray) and value.size == 1 else x
+
+
 def requantized(total: Tensor, factor: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     """Return the levels of a product: its sums times the scales of both operands over that of the result."""
-    ratio = ops.cast(factor, "float32") / ops.cast(_along(scale, -1, 1), "float32")
-    return to_levels(ops.cast(total, "float32") * ratio, as_tensor(1.0), zero, zero.dtype, -1)
+    ratio = _literal(ops.cast(factor, "float32") / ops.cast(_along(scale, -1, 1), "float32"))
+    return _rounded(ops.cast(total, "float32") * ratio, _along(zero, -1, 1), zero.dtype)
 
 
 @operator("QLinearMatMul")
@@ -143,25 +168,30 @@ def qlinear_matmul(call: Call, *inputs: Tensor) -> Tensor:
 
 @operator("ConvInteger", LAST)
 def conv_integer(
-    call: Call, x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None
+    call: Call,
+    x: Tensor,
+    w: Tensor,
+    x_zero: Tensor | None = None,
+    w_zero: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Convolve integers, less their zeros, in int32."""
-    x, x_zero = _as_int8(x, x_zero)
-    w, w_zero = _as_int8(w, w_zero)
+    x_zero, (w, w_zero) = _or_none(x_zero), _as_int8(w, w_zero)
     kernel = Tensor(kernel_of(call, w))
     strides, pads, dilation, groups = window_of(call, x.node, kernel.node)
     if x_zero is not None and any(map(any, pads)):
         low, high = zip((0, 0), *pads, (0, 0), strict=True)
-        x = Tensor(p.pad(x.node, ops.cast(ops.reshape(x_zero, ()), "int8").node, low, high))
+        x = Tensor(p.pad(x.node, ops.cast(ops.reshape(x_zero, ()), x.dtype).node, low, high))
         pads = ((0, 0),) * len(pads)
     steps, outputs = math.prod(kernel.shape[:-1]), kernel.shape[-1]
 
     def convolved(x: Tensor, kernel: Tensor) -> Tensor:
         return Tensor(p.conv(x.node, kernel.node, strides, pads, dilation, groups))
 
-    total = _exact(steps, convolved, x, kernel)
+    shifts = [bias]
     if x_zero is not None:
-        total = total - x_zero * ops.sum(ops.cast(kernel, "int32"), tuple(range(len(x.shape) - 1)))
+        shifts.append(-x_zero * ops.sum(ops.cast(kernel, "int32"), tuple(range(len(x.shape) - 1))))
+    total = _total(_exact(steps, convolved, x, kernel), *shifts)
     if w_zero is not None:
         sums = _exact(steps, convolved, x, ops.ones((*kernel.shape[:-1], groups), "int8"))
         sums = sums if x_zero is None else sums - x_zero * steps
@@ -173,7 +203,7 @@ def conv_integer(
 def qlinear_conv(call: Call, *inputs: Tensor) -> Tensor:
     """Convolve quantized numbers; the result is quantized."""
     x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, *bias = inputs
-    total = sum(bias, conv_integer(call, x, w, x_zero, w_zero))
+    total = conv_integer(call, x, w, x_zero, w_zero, *bias)
     return requantized(total, ops.reshape(x_scale, ()) * _along(w_scale, -1, 1), scale, zero)
 
 
@@ -181,7 +211,7 @@ def qlinear_conv(call: Call, *inputs: Tensor) -> Tensor:
 
 
 def _scaled(total: Tensor, x_scale: Tensor, w_scale: Tensor, bias: Tensor | None = None) -> Tensor:
-    y = ops.cast(total, x_scale.dtype) * (ops.reshape(x_scale, ()) * _along(w_scale, -1, 1))
+    y = ops.cast(total, x_scale.dtype) * _literal(ops.reshape(x_scale, ()) * _along(w_scale, -1, 1))
     return y if bias is None else y + bias
 
 

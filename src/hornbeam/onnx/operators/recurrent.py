@@ -20,16 +20,25 @@ SequenceFunction = Callable[
 ]
 
 
-def _reorder(x: Tensor, order: Sequence[int], axis: int) -> Tensor:
+# Indices of ONNX's gates in the order of this library.
+GATES_OF_LSTM = (0, 2, 3, 1)
+
+
+def reorder(x: Tensor, order: Sequence[int], axis: int) -> Tensor:
     """Reorder the gates along an axis."""
     parts = ops.split(x, len(order), axis=axis)
     return ops.concatenate([parts[i] for i in order], axis=axis)
 
 
 def _recurrent(
-    call: Call, order: Sequence[int], states: int, run: SequenceFunction, inputs: Sequence[Any]
+    call: Call,
+    order: Sequence[int],
+    states: int,
+    run: SequenceFunction,
+    inputs: Sequence[Any],
+    multiply: Callable[..., Tensor],
 ) -> tuple[Any, ...]:
-    """Compute Y and the last states of all directions."""
+    """Compute Y and the last states of all directions. multiply: see `lstm`."""
     x, w, r, b, lengths, *initial_states = [*inputs, *[None] * (5 + states - len(inputs))][: 5 + states]
     directions = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}.get(
         call.get("direction", "forward")
@@ -46,17 +55,18 @@ def _recurrent(
     mask = [] if lengths is None else [(ops.arange(steps) < ops.cast(lengths, "int32")[:, None]).node]
     outputs, ends = [], []
     for number, reverse in enumerate(directions):
-        kernel, recurrent = (ops.transpose(_reorder(v[number], order, 0)) for v in (w, r))
+        kernel, recurrent = (ops.transpose(reorder(v[number], order, 0)) for v in (w, r))
         width = len(order) * units
         bias = ops.zeros((2 * width,), rows.dtype) if b is None else b[number]
-        inner, outer = (_reorder(v, order, 0) for v in (bias[:width], bias[width:]))
+        inner, outer = (reorder(v, order, 0) for v in (bias[:width], bias[width:]))
         initial = [
             ops.zeros((batch, units), rows.dtype)
             if v is None
             else v[:, number] if batch_first else v[number]
             for v in initial_states
         ]  # fmt: skip
-        hidden, last = run(call, ops.matmul(rows, kernel) + inner, recurrent, outer, initial, mask, reverse)
+        gates = multiply(rows, kernel, 0, number) + inner
+        hidden, last = run(call, gates, recurrent, outer, initial, mask, reverse)
         if mask:
             hidden = ops.where(Tensor(mask[0])[:, :, None], hidden, ops.zeros_like(hidden))
         outputs.append(hidden if batch_first else ops.transpose(hidden, (1, 0, 2)))
@@ -101,16 +111,18 @@ def _parts(node: Node, count: int) -> tuple[Tensor, list[Tensor]]:
     return Tensor(p.project(node, 0)), [Tensor(p.project(node, 1 + i)) for i in range(count)]
 
 
-def _lstm(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool) -> Any:
+def _lstm(
+    call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: list[Node], reverse: bool, product: Any
+) -> Any:
     gate, activation, output = _activations(call, ("Sigmoid", "Tanh", "Tanh"))
     *first, peephole = first
-    if peephole is not None or (gate, activation, output) != (ops.sigmoid, ops.tanh, ops.tanh):
+    if product or peephole is not None or (gate, activation, output) != (ops.sigmoid, ops.tanh, ops.tanh):
         zeros = ops.zeros((3 * r.shape[0],), x.dtype)
         in_, out, forget = ops.split(zeros if peephole is None else peephole, 3)
 
         def step(states: list[Tensor], x_t: Tensor) -> list[Tensor]:
             h, c = states
-            i, f, g, o = ops.split(x_t + ops.matmul(h, r) + b, 4, axis=-1)
+            i, f, g, o = ops.split(x_t + (product or ops.matmul)(h, r) + b, 4, axis=-1)
             new = gate(f + forget * c) * c + gate(i + in_ * c) * activation(g)
             return [gate(o + out * new) * output(new), new]
 
@@ -161,26 +173,38 @@ def _scanned(step: Any, x: Tensor, first: Sequence[Tensor], mask: list[Node], re
     return ops.transpose(hidden, (1, 0, 2)), last
 
 
+def _product(x: Tensor, kernel: Tensor, which: int, number: int) -> Tensor:
+    return ops.matmul(x, kernel)
+
+
 # Orders of gates: indices of ONNX's gates in the order of this library.
 @operator("LSTM", weights=(1, 2, 3))
-def lstm(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
-    """Compute an LSTM (Hochreiter and Schmidhuber 1997), with peepholes if its last input has them."""
+def lstm(
+    call: Call, *inputs: Tensor | None, multiply: Callable[..., Tensor] | None = None
+) -> tuple[Any, ...]:
+    """Compute an LSTM (Hochreiter and Schmidhuber 1997), with peepholes if its last input has them.
+
+    multiply: product with a kernel, which also takes 0 for that of the inputs or 1, and the direction.
+    """
     peepholes = inputs[7] if len(inputs) > 7 else None
 
     def run(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, *rest: Any) -> Any:
-        number = int(rest[-1]) if peepholes is not None and peepholes.shape[0] > 1 else 0
-        return _lstm(call, x, r, b, [*first, None if peepholes is None else peepholes[number]], *rest)
+        number = int(rest[-1]) if inputs[1].shape[0] > 1 else 0
+        product = multiply and (lambda h, r: multiply(h, r, 1, number))
+        return _lstm(
+            call, x, r, b, [*first, None if peepholes is None else peepholes[number]], *rest, product
+        )
 
-    return _recurrent(call, (0, 2, 3, 1), 2, run, inputs[:7])
+    return _recurrent(call, GATES_OF_LSTM, 2, run, inputs[:7], multiply or _product)
 
 
 @operator("GRU", weights=(1, 2, 3))
 def gru(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
     """Compute a GRU (Cho et al. 2014)."""
-    return _recurrent(call, (0, 1, 2), 1, _gru, inputs)
+    return _recurrent(call, (0, 1, 2), 1, _gru, inputs, _product)
 
 
 @operator("RNN", weights=(1, 2, 3))
 def rnn(call: Call, *inputs: Tensor | None) -> tuple[Any, ...]:
     """Compute a recurrent layer: f(x W + h R + b)."""
-    return _recurrent(call, (0,), 1, _rnn, inputs)
+    return _recurrent(call, (0,), 1, _rnn, inputs, _product)

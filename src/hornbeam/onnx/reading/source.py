@@ -126,8 +126,9 @@ class OnnxSource:
             if name not in used:
                 continue
             is_text = array.dtype == object
-            is_matrix = is_float(dtype) or (dtype.endswith("int8") and array.ndim > 1)
-            most = array.size if is_text else SMALL["float" if is_matrix else "integer"]
+            # Zeros of quantized numbers are vectors of bytes, which have to be known.
+            is_data = is_float(dtype) or dtype == "int32" or (dtype.endswith("int8") and array.ndim > 1)
+            most = array.size if is_text else SMALL["float" if is_data else "integer"]
             if name in trained or array.size > most:
                 part["weights"].append(
                     {"name": name, "dtype": dtype, "shape": list(array.shape), "trainable": name in trained}

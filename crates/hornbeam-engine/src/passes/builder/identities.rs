@@ -10,7 +10,7 @@ use hornbeam_kernels::reduce::Reduce;
 
 use crate::graph::{Epilogue, Node, Op, PoolKind, Value};
 use crate::passes::builder::Builder;
-use crate::rules::multiplies_int8;
+use crate::rules::{is_quantized, multiplies_int8};
 use crate::scalar;
 use crate::types::TensorType;
 
@@ -157,6 +157,12 @@ fn simplify_convert(b: &mut Builder, op: &Op, x: Value, t: &TensorType) -> Optio
         return Some(x);
     }
     let inner = b.graph.node(x.node);
+    if t.dtype == DType::I32 && matches!(inner.op, Op::Dot { .. } | Op::Conv { .. }) {
+        // Sums of bytes need no floats.
+        let operands: Vec<_> = inner.inputs.iter().map(|&v| b.type_of(v)).collect();
+        let (op, inputs) = (inner.op.clone(), inner.inputs.clone());
+        return is_quantized(&operands, &inner.types[0]).then(|| b.add(op, inputs, t.clone()));
+    }
     if inner.op != *op {
         return None;
     }
@@ -187,7 +193,7 @@ fn of_integers(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Op
         DType::F64 => DType::I32,
         _ => return None,
     };
-    if !inputs.iter().all(|&x| is_converted_int8(b, x)) {
+    if !is_converted(b, inputs[0], &[DType::I8, DType::U8]) || !is_converted(b, inputs[1], &[DType::I8]) {
         return None;
     }
     let integers = inputs.iter().map(|&x| without_conversion(b, x)).collect();
@@ -195,12 +201,12 @@ fn of_integers(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Op
     Some(if sums == t.dtype { product } else { b.add(Op::Convert, vec![product], t.clone()) })
 }
 
-/// True for a conversion of `int8`, also reshaped or transposed.
-fn is_converted_int8(b: &Builder, x: Value) -> bool {
+/// True for a conversion of some dtypes, also reshaped or transposed.
+fn is_converted(b: &Builder, x: Value, from: &[DType]) -> bool {
     let node = b.graph.node(x.node);
     match node.op {
-        Op::Convert => b.type_of(node.inputs[0]).dtype == DType::I8,
-        Op::Reshape | Op::Transpose { .. } => is_converted_int8(b, node.inputs[0]),
+        Op::Convert => from.contains(&b.type_of(node.inputs[0]).dtype),
+        Op::Reshape | Op::Transpose { .. } => is_converted(b, node.inputs[0], from),
         _ => false,
     }
 }
@@ -211,7 +217,8 @@ fn without_conversion(b: &mut Builder, x: Value) -> Value {
         return node.inputs[0];
     }
     let moved = without_conversion(b, node.inputs[0]);
-    b.add(node.op, vec![moved], TensorType::new(DType::I8, node.types[0].shape.clone()))
+    let dtype = b.type_of(moved).dtype;
+    b.add(node.op, vec![moved], TensorType::new(dtype, node.types[0].shape.clone()))
 }
 
 fn simplify_shape(b: &mut Builder, op: &Op, inputs: &[Value], t: &TensorType) -> Option<Value> {

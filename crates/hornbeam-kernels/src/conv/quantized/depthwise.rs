@@ -2,6 +2,7 @@
 
 use super::{by_row, input_position, inside, position, run_blocks, Int8Result, ScaleAndClamp};
 use crate::conv::ConvShape;
+use crate::gemm::Bytes;
 use crate::multiversion;
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};
@@ -12,18 +13,18 @@ const WORK: usize = 1 << 16;
 pub(super) fn forward(
     pool: &ThreadPool,
     shape: &ConvShape,
-    x: &[i8],
+    x: Bytes,
     w: &[i8],
     end: Option<&ScaleAndClamp>,
     result: Int8Result,
     scratch: &mut Scratch,
 ) {
     let channels = shape.in_channels;
-    // Widened once: products fit 16 bits, and so do sums of two if no weight is -128, as quantizers promise.
+    // Widened once: products fit 16 bits, and so do sums of two signed ones if no weight is -128, as quantizers promise.
     let wide = scratch.take::<i16>(w.len());
     wide.iter_mut().zip(w).for_each(|(wide, w)| *wide = i16::from(*w));
     let wide = &*wide;
-    let add = if wide.contains(&-128) { add_taps() } else { add_pairs() };
+    let pairs = !wide.contains(&-128);
     let (inside, step) = (inside(shape), shape.strides[2] * channels);
     run_blocks(pool, channels, WORK.div_ceil(shape.taps() * channels), end, result, &|pixels, finish| {
         with_local(|local| {
@@ -41,7 +42,13 @@ pub(super) fn forward(
                     followed = is_inside;
                     let Some(y) = y.next() else { return };
                     // SAFETY: the kernel is compiled for this machine and has no other precondition.
-                    unsafe { add(x, wide, &taps[..2 * count], y) };
+                    unsafe {
+                        match x {
+                            Bytes::Signed(x) if pairs => add_pairs::<i8>()(x, wide, &taps[..2 * count], y),
+                            Bytes::Signed(x) => add_taps::<i8>()(x, wide, &taps[..2 * count], y),
+                            Bytes::Unsigned(x) => add_taps::<u8>()(x, wide, &taps[..2 * count], y),
+                        }
+                    };
                 }
             }
             finish(0..channels, sums, channels);
@@ -69,36 +76,50 @@ fn valid_taps(shape: &ConvShape, pixel: usize, to: &mut [usize]) -> usize {
     count
 }
 
+/// A byte, signed or not.
+trait Byte: Copy + Into<i16> {}
+
+impl Byte for i8 {}
+impl Byte for u8 {}
+
 multiversion! {
     /// Sums the products of one pixel, tap by tap. `taps` holds pairs of starts in `x` and `w`.
-    unsafe fn add_taps[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [i32]) {
-        for (channel, y) in y.iter_mut().enumerate() {
-            let product = |tap: &[usize]| i32::from(x[tap[0] + channel]) * i32::from(w[tap[1] + channel]);
-            *y = taps.chunks_exact(2).map(product).sum::<i32>();
-        }
+    unsafe fn add_taps[S, B: Byte](x: &[B], w: &[i16], taps: &[usize], y: &mut [i32]) {
+        add_all::<B, false>(x, w, taps, y);
     }
 
-    /// As `add_taps`, two taps at a time in 16 bits. No weight may be -128.
-    unsafe fn add_pairs[S](x: &[i8], w: &[i16], taps: &[usize], y: &mut [i32]) {
-        let mut first = 0;
-        while y.len() - first >= 64 {
-            add_channels::<64>(x, w, taps, y, first);
-            first += 64;
-        }
-        while y.len() - first >= 16 {
-            add_channels::<16>(x, w, taps, y, first);
-            first += 16;
-        }
-        while first < y.len() {
-            add_channels::<1>(x, w, taps, y, first);
-            first += 1;
-        }
+    /// As `add_taps`, two taps at a time in 16 bits, which must hold their sum.
+    unsafe fn add_pairs[S, B: Byte](x: &[B], w: &[i16], taps: &[usize], y: &mut [i32]) {
+        add_all::<B, true>(x, w, taps, y);
+    }
+}
+
+#[inline(always)]
+fn add_all<B: Byte, const PAIRS: bool>(x: &[B], w: &[i16], taps: &[usize], y: &mut [i32]) {
+    let mut first = 0;
+    while y.len() - first >= 64 {
+        add_channels::<B, 64, PAIRS>(x, w, taps, y, first);
+        first += 64;
+    }
+    while y.len() - first >= 16 {
+        add_channels::<B, 16, PAIRS>(x, w, taps, y, first);
+        first += 16;
+    }
+    while first < y.len() {
+        add_channels::<B, 1, PAIRS>(x, w, taps, y, first);
+        first += 1;
     }
 }
 
 /// Sums the products of `N` channels in registers.
 #[inline(always)]
-fn add_channels<const N: usize>(x: &[i8], w: &[i16], taps: &[usize], y: &mut [i32], first: usize) {
+fn add_channels<B: Byte, const N: usize, const PAIRS: bool>(
+    x: &[B],
+    w: &[i16],
+    taps: &[usize],
+    y: &mut [i32],
+    first: usize,
+) {
     fn part<T, const N: usize>(from: &[T], start: usize) -> &[T; N] {
         from[start..].first_chunk().unwrap_or_else(|| unreachable!("taps hold all channels"))
     }
@@ -108,13 +129,15 @@ fn add_channels<const N: usize>(x: &[i8], w: &[i16], taps: &[usize], y: &mut [i3
         let [x, other_x] = [x_start, other_x].map(|start| part::<_, N>(x, start + first));
         let [w, other_w] = [w_start, other_w].map(|start| part::<_, N>(w, start + first));
         for j in 0..N {
-            sums[j] += i32::from(i16::from(x[j]) * w[j] + i16::from(other_x[j]) * other_w[j]);
+            let (product, other): (i16, i16) = (x[j].into() * w[j], other_x[j].into() * other_w[j]);
+            sums[j] += if PAIRS { i32::from(product + other) } else { i32::from(product) + i32::from(other) };
         }
     }
     if let [x_start, w_start] = *rest {
         let (x, w) = (part::<_, N>(x, x_start + first), part::<_, N>(w, w_start + first));
         for j in 0..N {
-            sums[j] += i32::from(i16::from(x[j]) * w[j]);
+            let product: i16 = x[j].into() * w[j];
+            sums[j] += i32::from(product);
         }
     }
     y[first..first + N].copy_from_slice(&sums);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Int8Result, ScaleAndClamp};
+use super::{Int8Result, Rounding, ScaleAndClamp};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
@@ -24,13 +24,13 @@ pub(super) fn run_blocks(
 ) {
     let finish = finish();
     let pixels = result.len() / channels;
-    let (mut round, mut fused, mut fused_sums) = ((0.0, [0.0; 2]), None, None);
+    let (mut rounding, mut fused, mut fused_sums) = (None, None, None);
     let (mut floats, mut exact, mut integers) = (None, None, None);
     match &mut result {
         Int8Result::Floats { to, fused: consumer } => (floats, fused) = (Some(SharedMut::new(to)), *consumer),
         Int8Result::Sums { to, fused: consumer } => (exact, fused_sums) = (Some(SharedMut::new(to)), *consumer),
-        Int8Result::Rounded { to, scale, range, floats: kept } => {
-            round = (*scale, range.map(f32::from));
+        Int8Result::Rounded { to, rounding: given, floats: kept } => {
+            rounding = Some(*given);
             (floats, integers) = (kept.as_mut().map(|floats| SharedMut::new(floats)), Some(SharedMut::new(to)));
         }
     }
@@ -41,7 +41,7 @@ pub(super) fn run_blocks(
         let integers = integers.as_ref().map(|to| unsafe { to.range(elements.clone()) });
         let addend = end.and_then(|end| end.addend).map(|addend| &addend[elements.clone()]);
         let run = |floats: Option<&mut [f32]>, exact: Option<&mut [i32]>| {
-            let mut block = Block { channels, addend, floats, exact, integers, round };
+            let mut block = Block { channels, addend, floats, exact, integers, rounding };
             compute(pixels.clone(), &mut |columns, sums, stride| {
                 // SAFETY: the kernel is compiled for this machine and has no other precondition.
                 unsafe { finish(columns, sums, stride, end, &mut block) };
@@ -74,9 +74,8 @@ struct Block<'a> {
     floats: Option<&'a mut [f32]>,
     /// The sums.
     exact: Option<&'a mut [i32]>,
-    integers: Option<&'a mut [i8]>,
-    /// Scale and range of the integers.
-    round: (f32, [f32; 2]),
+    integers: Option<&'a mut [u8]>,
+    rounding: Option<Rounding>,
 }
 
 multiversion! {
@@ -117,18 +116,20 @@ fn finish_columns<const N: usize>(
     }
     // Multiplying by 1 and adding -0 change nothing.
     let (mut scale, mut bias, mut bounds) = ([1.0; N], [-0.0; N], [f32::NEG_INFINITY, f32::INFINITY]);
+    let mut shift = [0; N];
     if let Some(end) = end {
         (scale, bounds) = (part(end.scale, channel), [end.low, end.high]);
         bias = end.bias.map_or(bias, |bias| part(bias, channel));
+        shift = end.shift.map_or(shift, |shift| part(shift, channel));
     }
-    let (addend, (round, range)) = (block.addend, block.round);
+    let (addend, rounding) = (block.addend, block.rounding);
     let (mut floats, mut integers) = (block.floats.as_deref_mut(), block.integers.as_deref_mut());
     for (pixel, sums) in sums.chunks(stride).enumerate() {
         let at = pixel * block.channels + channel;
         let sums: [i32; N] = part(sums, 0);
         let mut own = [0.0; N];
         for j in 0..N {
-            own[j] = sums[j] as f32 * scale[j] + bias[j];
+            own[j] = sums[j].wrapping_add(shift[j]) as f32 * scale[j] + bias[j];
         }
         if let Some(addend) = addend {
             let addend: [f32; N] = part(addend, at);
@@ -142,12 +143,15 @@ fn finish_columns<const N: usize>(
         if let Some(floats) = &mut floats {
             floats[at..at + N].copy_from_slice(&own);
         }
-        if let Some(to) = &mut integers {
-            let mut rounded = [0; N];
+        if let Some((to, rounding)) = integers.as_mut().zip(rounding) {
+            let (range, mut rounded) = (rounding.range.map(f32::from), [0; N]);
+            for x in &mut own {
+                *x = if rounding.divides { *x / rounding.scale } else { *x * rounding.scale };
+            }
             for j in 0..N {
-                // SAFETY: in the range of `i8`, as `clamped` returns no NaN.
-                rounded[j] =
-                    unsafe { clamped((own[j] * round).round_ties_even(), range).to_int_unchecked::<i32>() } as i8;
+                // SAFETY: in the range, as `clamped` returns no NaN.
+                let integer = unsafe { clamped(own[j].round_ties_even(), range).to_int_unchecked::<i32>() };
+                rounded[j] = (integer + i32::from(rounding.zero)) as u8;
             }
             to[at..at + N].copy_from_slice(&rounded);
         }

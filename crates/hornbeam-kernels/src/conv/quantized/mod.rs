@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::ConvShape;
 use crate::gemm::int8_dot::{kernel, pack_panel, panel_len, panel_width, Panel, Rows, MAX_STEPS, WIDTH};
-use crate::gemm::FusedEpilogue;
+use crate::gemm::{Bytes, FusedEpilogue};
 use crate::pool::ThreadPool;
 use crate::scratch::{with_local, Scratch};
 use finish::run_blocks;
@@ -33,9 +33,11 @@ pub enum Int8Kernel<'a> {
     Packed(&'a [i32]),
 }
 
-/// The epilogue: `clamp(sum * scale + bias + addend, low, high)`, with a scale and a bias of each channel.
+/// The epilogue: `clamp((sum + shift) * scale + bias + addend, low, high)`, with a shift, a scale and a bias of each
+/// channel.
 #[derive(Clone, Copy)]
 pub struct ScaleAndClamp<'a> {
+    pub shift: Option<&'a [i32]>,
     pub scale: &'a [f32],
     pub bias: Option<&'a [f32]>,
     /// As long as the result.
@@ -50,8 +52,18 @@ pub enum Int8Result<'a> {
     Floats { to: &'a mut [f32], fused: Option<&'a dyn FusedEpilogue<f32>> },
     /// The sums themselves, without an epilogue.
     Sums { to: &'a mut [i32], fused: Option<&'a dyn FusedEpilogue<i32>> },
-    /// `clamp(round(result * scale))`, and the result itself to `floats`, if given.
-    Rounded { to: &'a mut [i8], scale: f32, range: [i8; 2], floats: Option<&'a mut [f32]> },
+    /// The result as bytes, and the result itself to `floats`, if given.
+    Rounded { to: &'a mut [u8], rounding: Rounding, floats: Option<&'a mut [f32]> },
+}
+
+/// To bytes: `clamp(round(result * scale), range) + zero`, which must fit.
+#[derive(Clone, Copy)]
+pub struct Rounding {
+    pub scale: f32,
+    /// The result is divided by the scale.
+    pub divides: bool,
+    pub range: [i16; 2],
+    pub zero: i16,
 }
 
 impl Int8Result<'_> {
@@ -87,7 +99,7 @@ pub fn conv_int8(
     pool: &ThreadPool,
     shape: &ConvShape,
     pooled: bool,
-    x: &[i8],
+    x: Bytes,
     w: Int8Kernel,
     end: Option<&ScaleAndClamp>,
     result: Int8Result,
@@ -102,8 +114,8 @@ pub fn conv_int8(
     assert!(!pooled || shape.groups == 1 && !has_addend, "no pooling of {shape:?}");
     let channels = shape.out_channels;
     if let Some(end) = end {
-        let biases = end.bias.map_or(channels, <[f32]>::len);
-        assert!(end.scale.len() == channels && biases == channels, "expected one scale and bias per output channel");
+        let (biases, shifts) = (end.bias.map_or(channels, <[f32]>::len), end.shift.map_or(channels, <[i32]>::len));
+        assert_eq!([end.scale.len(), biases, shifts], [channels; 3], "a scale, a bias and a shift of each channel");
         assert_eq!(end.addend.map_or(result.len(), <[f32]>::len), result.len(), "the length of the addend");
     }
     if let Int8Result::Rounded { floats: Some(floats), .. } = &result {
@@ -155,7 +167,7 @@ fn product(
     pool: &ThreadPool,
     shape: &ConvShape,
     pooled: bool,
-    x: &[i8],
+    x: Bytes,
     packed: &[i32],
     end: Option<&ScaleAndClamp>,
     result: Int8Result,
@@ -183,7 +195,7 @@ fn product(
                 packed = rest;
                 let sums = &mut sums[..starts.len() * width];
                 // SAFETY: the kernel is compiled for this machine and checks the lengths.
-                unsafe { kernel(&rows, &Panel { words, columns, width }, sums, width) };
+                unsafe { kernel(&rows, &Panel::new(words, x, columns, width), sums, width) };
                 if pooled {
                     let scale = scale.map(|scale| &scale[column..column + columns]);
                     // SAFETY: the kernel is compiled for this machine and has no other precondition.

@@ -53,28 +53,41 @@ fn convolutions_of_bytes_are_exact() {
     for (shape, least) in shapes.iter().flat_map(|shape| [(shape, -128), (shape, -127)]) {
         let (mut x, w) = (bytes(shape.input_len(), 1, -128), bytes(shape.kernel_len(), 2, least));
         x[0] = -128;
-        check(shape, &x, &w);
+        check(shape, Bytes::Signed(&x), &w);
+        check(shape, Bytes::Unsigned(Bytes::Signed(&x).raw()), &w);
     }
 }
 
 /// Compares results, with and without what follows, to those of a convolution of `int32`.
-fn check(shape: &ConvShape, x: &[i8], w: &[i8]) {
-    let [wide_x, wide_w] = [x, w].map(|v| v.iter().map(|&v| i32::from(v)).collect::<Vec<_>>());
+fn check(shape: &ConvShape, x: Bytes, w: &[i8]) {
+    let wide_x: Vec<i32> = match x {
+        Bytes::Signed(x) => x.iter().map(|&x| x.into()).collect(),
+        Bytes::Unsigned(x) => x.iter().map(|&x| x.into()).collect(),
+    };
+    let wide_w: Vec<i32> = w.iter().map(|&w| w.into()).collect();
     let (pool, mut sums) = (ThreadPool::new(1), vec![0i32; shape.output_len()]);
     conv_forward(&pool, shape, &wide_x, &wide_w, &mut sums, Epilogue::default(), &mut Scratch::new());
     let want: Vec<f32> = sums.iter().map(|&sum| sum as f32).collect();
     let scale: Vec<f32> = (0..shape.out_channels).map(|i| 1e-3 + 1e-5 * i as f32).collect();
     let bias: Vec<f32> = (0..shape.out_channels).map(|i| i as f32 - 2.0).collect();
     let addend: Vec<f32> = (0..want.len()).map(|i| (i % 17) as f32 - 8.5).collect();
-    let plain = ScaleAndClamp { scale: &scale, bias: Some(&bias), addend: None, low: -20.0, high: 30.0 };
+    let shift: Vec<i32> = (0..shape.out_channels as i32).map(|i| 7 * i - 30).collect();
+    let plain =
+        ScaleAndClamp { shift: Some(&shift), scale: &scale, bias: Some(&bias), addend: None, low: -20.0, high: 30.0 };
     let added = ScaleAndClamp { addend: Some(&addend), ..plain };
     let scaled = |addend: Option<&[f32]>| -> Vec<f32> {
         let channels = (0..shape.out_channels).cycle();
-        let scaled = want.iter().zip(channels).map(|(sum, i)| sum * scale[i] + bias[i]).enumerate();
+        let scaled = sums.iter().zip(channels).map(|(sum, i)| (sum + shift[i]) as f32 * scale[i] + bias[i]).enumerate();
         scaled.map(|(i, x)| (x + addend.map_or(-0.0, |addend| addend[i])).clamp(-20.0, 30.0)).collect()
     };
-    let rounded = |floats: &[f32]| -> Vec<i8> {
-        floats.iter().map(|v| (v * 5.0).round_ties_even().clamp(-100.0, 127.0) as i8).collect()
+    let roundings = [
+        Rounding { scale: 5.0, divides: false, range: [-100, 127], zero: 0 },
+        Rounding { scale: 0.3, divides: true, range: [-60, 195], zero: 60 },
+    ];
+    let rounded = |floats: &[f32], rounding: &Rounding| -> Vec<u8> {
+        let ([low, high], zero) = (rounding.range.map(f32::from), i32::from(rounding.zero));
+        let scaled = floats.iter().map(|v| if rounding.divides { v / rounding.scale } else { v * rounding.scale });
+        scaled.map(|v| (v.round_ties_even().clamp(low, high) as i32 + zero) as u8).collect()
     };
     for (isa, threads) in Isa::available().into_iter().flat_map(|isa| [(isa, 1), (isa, 3)]) {
         let pool = ThreadPool::new(threads);
@@ -93,11 +106,11 @@ fn check(shape: &ConvShape, x: &[i8], w: &[i8]) {
             run(Some(end), Int8Result::Floats { to: &mut y, fused: None });
             assert_eq!(y, want, "scaled, {shape:?} on {}", isa.name());
             y.fill(f32::NAN);
-            for keeps in [false, true] {
+            for (keeps, rounding) in [false, true].into_iter().zip(roundings) {
                 let mut integers = vec![0; want.len()];
                 let floats = Some(&mut y[..]).filter(|_| keeps);
-                run(Some(end), Int8Result::Rounded { to: &mut integers, scale: 5.0, range: [-100, 127], floats });
-                assert_eq!(integers, rounded(&want), "rounded, {shape:?} on {}", isa.name());
+                run(Some(end), Int8Result::Rounded { to: &mut integers, rounding, floats });
+                assert_eq!(integers, rounded(&want, &rounding), "rounded, {shape:?} on {}", isa.name());
             }
             assert_eq!(y, want, "beside integers, {shape:?} on {}", isa.name());
         }
@@ -116,11 +129,21 @@ fn pooled_results_are_maxima() {
         let (x, w) = (bytes(shape.input_len(), 1, -128), bytes(shape.kernel_len(), 2, -128));
         // Some scales are negative.
         let scale: Vec<f32> = (0..shape.out_channels).map(|i| 1e-3 * (i as f32 - 3.5)).collect();
-        let end = ScaleAndClamp { scale: &scale, bias: Some(&scale), addend: None, low: -20.0, high: 30.0 };
+        let end =
+            ScaleAndClamp { shift: None, scale: &scale, bias: Some(&scale), addend: None, low: -20.0, high: 30.0 };
         let [_, height, width] = shape.output;
         let mut full = vec![0.0; shape.output_len()];
         let run = |pool: &ThreadPool, pooled: bool, result: Int8Result| {
-            conv_int8(pool, &shape, pooled, &x, Int8Kernel::Taps(&w), Some(&end), result, &mut Scratch::new());
+            conv_int8(
+                pool,
+                &shape,
+                pooled,
+                Bytes::Signed(&x),
+                Int8Kernel::Taps(&w),
+                Some(&end),
+                result,
+                &mut Scratch::new(),
+            );
         };
         run(&ThreadPool::new(1), false, Int8Result::Floats { to: &mut full, fused: None });
         let mut want = Vec::new();

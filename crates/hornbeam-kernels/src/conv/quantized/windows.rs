@@ -1,9 +1,10 @@
-//! The inputs of a block of pixels: a copy of the lines that it reads, shifted by 128 and with the padding.
+//! The inputs of a block of pixels: a copy of the lines that it reads, as unsigned bytes and with the padding.
 
 use std::ops::Range;
 
 use super::input_position;
 use crate::conv::ConvShape;
+use crate::gemm::Bytes;
 use crate::multiversion;
 
 /// The inputs of blocks of up to `pixels` pixels. A block is copied in pieces: each is some lines of one image, or a
@@ -84,12 +85,13 @@ impl Windows {
     pub(super) fn copy(
         &self,
         copy_line: CopyLine,
-        x: &[i8],
+        x: Bytes,
         pixels: Range<usize>,
         to: &mut [u8],
         starts: &mut [usize],
     ) {
         let (shape, channels) = (&self.shape, self.shape.in_channels);
+        let (x, flip) = (x.raw(), x.flip());
         let mut starts = starts.iter_mut();
         for (index, piece) in self.pieces(pixels).enumerate() {
             let origin = index * self.piece_len();
@@ -107,32 +109,32 @@ impl Windows {
                     let at = input_position(shape, 0, depth, d);
                     let line = (piece.first * shape.strides[1] + h).checked_sub(shape.pad[1]);
                     let Some((at, line)) = at.zip(line.filter(|&line| line < shape.input[1])) else {
-                        to.fill(128);
+                        to.fill(flip);
                         continue;
                     };
                     let width = shape.input[2] * channels;
                     let from = &x[((image * shape.input[0] + at) * shape.input[1] + line) * width..][..width];
                     // SAFETY: the kernel is compiled for this machine and has no other precondition.
-                    unsafe { copy_line(from, left * channels as isize, to) };
+                    unsafe { copy_line(from, flip, left * channels as isize, to) };
                 }
             }
         }
     }
 }
 
-pub(super) type CopyLine = unsafe fn(&[i8], isize, &mut [u8]);
+pub(super) type CopyLine = unsafe fn(&[u8], u8, isize, &mut [u8]);
 
 multiversion! {
-    /// Copies the line from byte `first` on, shifted by 128, with zeros before and after it.
-    pub(super) unsafe fn copy_line[S](line: &[i8], first: isize, to: &mut [u8]) {
+    /// Copies the line from byte `first` on, of whose bytes some bits are flipped, with zeros before and after it.
+    pub(super) unsafe fn copy_line[S](line: &[u8], flip: u8, first: isize, to: &mut [u8]) {
         let before = to.len().min((-first).max(0) as usize);
         let (padding, to) = to.split_at_mut(before);
-        padding.fill(128);
+        padding.fill(flip);
         let rest = &line[line.len().min(first.max(0) as usize)..];
         let (inside, after) = to.split_at_mut(to.len().min(rest.len()));
         for (to, from) in inside.iter_mut().zip(rest) {
-            *to = *from as u8 ^ 128;
+            *to = *from ^ flip;
         }
-        after.fill(128);
+        after.fill(flip);
     }
 }

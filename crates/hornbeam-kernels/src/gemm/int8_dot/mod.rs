@@ -1,15 +1,15 @@
 //! Products of `int8` matrices, summed in `int32` and returned so, or as `float32`: inputs and weights of quantized layers.
 //!
 //! Four neighbouring steps of k, a quad, fill a word of 32 bits: the instructions of AVX-VNNI multiply quads and add the
-//! four products to a sum. They take unsigned bytes of A, so that A is shifted by 128, and 128 times the sum of each
-//! column of B is subtracted. Sums of integers are exact in any order. B is packed by each task, panel by panel, in cache:
+//! four products to a sum. They take unsigned bytes of A, so that signed ones are shifted by 128, and 128 times the sum of
+//! each column of B is subtracted. Sums of integers are exact in any order. B is packed by each task, panel by panel, in cache:
 //! that is quicker than memory delivers it. Convolutions use the same kernels ([`crate::conv`]).
 
 mod rows;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use super::byte_row::{self, Sum};
+use super::byte_row::{self, Bytes, Sum};
 use super::{pack, Mat};
 use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
@@ -35,7 +35,7 @@ const WORK: usize = 1 << 19;
 pub fn gemm_int8<T: Sum>(
     pool: &ThreadPool,
     [m, n, k]: [usize; 3],
-    a: &[i8],
+    a: Bytes,
     am: Mat,
     b: &[i8],
     bm: Mat,
@@ -78,7 +78,7 @@ pub fn gemm_int8<T: Sum>(
                 unsafe {
                     pack_panel(from, bm.rows, bm.cols, 1, k, columns, packed);
                     let rows = Rows { bytes, starts, runs: &[0], quads };
-                    kernel(&rows, &Panel { words: packed, columns, width }, sums, width);
+                    kernel(&rows, &Panel::new(packed, a, columns, width), sums, width);
                     for (i, sums) in sums.chunks_exact(width).enumerate() {
                         let start = (first + i) * n + column;
                         c.range(start..start + columns).iter_mut().zip(sums).for_each(|(c, &sum)| *c = T::of(sum));
@@ -99,36 +99,37 @@ pub(crate) fn panel_len(runs: usize, k: usize, width: usize) -> usize {
     (1 + runs * k.div_ceil(4)) * width
 }
 
-/// Packs rows of A, shifted by 128, into quads `[m][ceil(k / 4)]`.
-fn pack_rows(pool: &ThreadPool, k: usize, a: &[i8], am: Mat, to: &mut [i32]) {
-    let (quads, shift) = (k.div_ceil(4), pack_row());
+/// Packs rows of A, as unsigned bytes, into quads `[m][ceil(k / 4)]`.
+fn pack_rows(pool: &ThreadPool, k: usize, a: Bytes, am: Mat, to: &mut [i32]) {
+    let (quads, pack) = (k.div_ceil(4), pack_row());
+    let (a, flip) = (a.raw(), a.flip());
     let rows = (WORK / 16).div_ceil(quads);
     pool.run_chunks(to, quads * rows, &|task, to| {
         for (i, to) in to.chunks_exact_mut(quads).enumerate() {
             let start = (am.offset as isize + (task * rows + i) as isize * am.rows) as usize;
             if am.cols == 1 {
                 // SAFETY: the kernel is compiled for this machine and has no other precondition.
-                unsafe { shift(&a[start..start + k], to) };
+                unsafe { pack(&a[start..start + k], flip, to) };
                 continue;
             }
             let byte = |p: usize| if p < k { a[(start as isize + p as isize * am.cols) as usize] } else { 0 };
             for (p, quad) in to.iter_mut().enumerate() {
-                *quad = i32::from_le_bytes(std::array::from_fn(|step| byte(4 * p + step) as u8 ^ 128));
+                *quad = i32::from_le_bytes(std::array::from_fn(|step| byte(4 * p + step) ^ flip));
             }
         }
     });
 }
 
 multiversion! {
-    /// Shifts a row by 128; the last quad is filled up, for steps in which B is zero.
-    unsafe fn pack_row[S](from: &[i8], to: &mut [i32]) {
-        let (quads, rest) = from.as_chunks::<4>();
+    /// Copies a row, of whose bytes some bits are flipped; the last quad is filled up, for steps in which B is zero.
+    unsafe fn pack_row[S](from: &[u8], flip: u8, to: &mut [i32]) {
+        let ((quads, rest), flip) = (from.as_chunks::<4>(), i32::from_le_bytes([flip; 4]));
         for (to, quad) in to.iter_mut().zip(quads) {
-            *to = i32::from_le_bytes(quad.map(|byte| byte as u8)) ^ 0x8080_8080u32 as i32;
+            *to = i32::from_le_bytes(*quad) ^ flip;
         }
         if !rest.is_empty() {
-            let byte = |step: usize| rest.get(step).map_or(0, |&byte| byte as u8);
-            to[quads.len()] = i32::from_le_bytes(std::array::from_fn(byte)) ^ 0x8080_8080u32 as i32;
+            let byte = |step: usize| rest.get(step).copied().unwrap_or(0);
+            to[quads.len()] = i32::from_le_bytes(std::array::from_fn(byte)) ^ flip;
         }
     }
 
@@ -192,11 +193,21 @@ unsafe fn pack_run(b: *const i8, row: isize, col: isize, k: usize, columns: usiz
 
 /// Some columns of B, as [`pack_panel`] packs them.
 pub(crate) struct Panel<'a> {
-    /// `-128` times the sum of each column, and quads, `[quads][width]`.
-    pub(crate) words: &'a [i32],
-    pub(crate) columns: usize,
+    /// What sums begin with: `-128` times the sum of each column if A is shifted.
+    corrections: &'a [i32],
+    /// `[quads][width]`.
+    quads: &'a [i32],
+    columns: usize,
     /// [`panel_width`] of the columns.
-    pub(crate) width: usize,
+    width: usize,
+}
+
+impl<'a> Panel<'a> {
+    pub(crate) fn new(packed: &'a [i32], a: Bytes, columns: usize, width: usize) -> Self {
+        let (shifted, quads) = packed.split_at(width);
+        let corrections = if a.flip() == 0 { &[0; WIDTH][..width] } else { shifted };
+        Panel { corrections, quads, columns, width }
+    }
 }
 
 /// The kernel of the calling thread's instruction set.
@@ -245,14 +256,22 @@ mod tests {
                 let want: Vec<f32> = (0..m * n)
                     .map(|at| (0..k).map(|p| value(&a, am, at / n, p) * value(&b, bm, p, at % n)).sum::<i32>() as f32)
                     .collect();
+                let u: Vec<u8> = a.iter().map(|&byte| byte as u8).collect();
+                let byte = |i: usize, p: usize| i32::from(u[(i as isize * am.rows + p as isize * am.cols) as usize]);
+                let unsigned: Vec<i32> =
+                    (0..m * n).map(|at| (0..k).map(|p| byte(at / n, p) * value(&b, bm, p, at % n)).sum()).collect();
                 for isa in Isa::available() {
                     for threads in [1, 3] {
                         let (pool, mut c) = (ThreadPool::new(threads), vec![f32::NAN; m * n]);
-                        with_isa(isa, || gemm_int8(&pool, [m, n, k], &a, am, &b, bm, &mut c, &mut Scratch::new()));
+                        with_isa(isa, || {
+                            gemm_int8(&pool, [m, n, k], Bytes::Signed(&a), am, &b, bm, &mut c, &mut Scratch::new())
+                        });
                         assert_eq!(c, want, "{m} x {n} x {k} on {}", isa.name());
                         let mut sums = vec![1; m * n];
-                        with_isa(isa, || gemm_int8(&pool, [m, n, k], &a, am, &b, bm, &mut sums, &mut Scratch::new()));
-                        assert!(sums.iter().zip(&want).all(|(&sum, want)| sum as f32 == *want), "{m} x {n} x {k}");
+                        with_isa(isa, || {
+                            gemm_int8(&pool, [m, n, k], Bytes::Unsigned(&u), am, &b, bm, &mut sums, &mut Scratch::new())
+                        });
+                        assert_eq!(sums, unsigned, "unsigned, {m} x {n} x {k} on {}", isa.name());
                     }
                 }
             }
@@ -277,7 +296,7 @@ mod tests {
             let mut words = vec![0; panel_len(3, k, width)];
             // SAFETY: B holds 33 rows of 40 columns, and the kernel is compiled for this machine.
             unsafe { pack_panel()(bytes.as_ptr(), 40, 1, 3, k, columns, &mut words) };
-            let panel = Panel { words: &words, columns, width };
+            let panel = Panel::new(&words, Bytes::Signed(&[]), columns, width);
             let mut want = vec![1 << 30; count * 33];
             // SAFETY: every CPU has the instructions.
             unsafe { rows::portable(&rows, &panel, &mut want, 33) };
@@ -297,7 +316,9 @@ mod tests {
             for isa in Isa::available() {
                 let (x, y, mut c) = (vec![a; k], vec![b; k], [0]);
                 let (am, bm) = (Mat::row_major(1, k), Mat::row_major(k, 1));
-                with_isa(isa, || gemm_int8(&pool, [1, 1, k], &x, am, &y, bm, &mut c, &mut Scratch::new()));
+                with_isa(isa, || {
+                    gemm_int8(&pool, [1, 1, k], Bytes::Signed(&x), am, &y, bm, &mut c, &mut Scratch::new())
+                });
                 assert_eq!(i64::from(c[0]), i64::from(a) * i64::from(b) * k as i64, "{}", isa.name());
             }
         }
@@ -306,7 +327,7 @@ mod tests {
     #[test]
     fn empty_sums_are_zero() {
         let (pool, mut c, mat) = (ThreadPool::new(1), [1.0; 6], Mat::row_major(2, 0));
-        gemm_int8(&pool, [2, 3, 0], &[], mat, &[], mat, &mut c, &mut Scratch::new());
+        gemm_int8(&pool, [2, 3, 0], Bytes::Signed(&[]), mat, &[], mat, &mut c, &mut Scratch::new());
         assert_eq!(c, [0.0; 6]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Panel;
 
-/// Rows of bytes, shifted by 128. A row is some runs of `4 * quads` bytes each.
+/// Rows of unsigned bytes. A row is some runs of `4 * quads` bytes each.
 pub(crate) struct Rows<'a> {
     pub(crate) bytes: &'a [u8],
     /// The starts of the rows.
@@ -39,7 +39,8 @@ pub(super) unsafe fn multiply<S: Sums, const M: usize, const FEW: usize, const N
     let Some(last) = rows.starts.len().checked_sub(1) else { return };
     let largest = |offsets: &[usize]| offsets.iter().copied().max().unwrap_or(0);
     assert!(largest(rows.starts) + largest(rows.runs) + 4 * rows.quads <= rows.bytes.len());
-    assert!(panel.words.len() >= (1 + rows.runs.len() * rows.quads) * panel.width);
+    assert!(panel.quads.len() >= rows.runs.len() * rows.quads * panel.width);
+    assert!(panel.corrections.len() >= panel.width);
     assert!(panel.width.is_multiple_of(N * S::LANES) && panel.columns <= panel.width);
     assert!(c.len() >= last * stride + panel.columns);
     for column in (0..panel.columns).step_by(N * S::LANES) {
@@ -93,14 +94,13 @@ unsafe fn sums<S: Sums, const M: usize, const N: usize>(
     panel: &Panel,
     column: usize,
 ) -> [[S; N]; M] {
-    let mut b = panel.words.as_ptr().wrapping_add(column);
+    let (corrections, mut b) = (&panel.corrections[column..], panel.quads.as_ptr().wrapping_add(column));
     // SAFETY: `multiply` checked the lengths, here and below.
-    let corrections: [S; N] = std::array::from_fn(|j| unsafe { S::load(b.add(j * S::LANES)) });
+    let corrections: [S; N] = std::array::from_fn(|j| unsafe { S::load(corrections.as_ptr().add(j * S::LANES)) });
     let mut sums = [corrections; M];
     for &run in rows.runs {
         let mut a = rows.bytes.as_ptr().wrapping_add(run);
         for _ in 0..rows.quads {
-            b = b.wrapping_add(panel.width);
             for (sums, &start) in sums.iter_mut().zip(starts) {
                 // SAFETY: as above.
                 let quad = unsafe { a.add(start).cast::<i32>().read_unaligned() };
@@ -109,7 +109,7 @@ unsafe fn sums<S: Sums, const M: usize, const N: usize>(
                     *sum = unsafe { sum.add_products(quad, b.add(j * S::LANES)) };
                 }
             }
-            a = a.wrapping_add(4);
+            (a, b) = (a.wrapping_add(4), b.wrapping_add(panel.width));
         }
     }
     sums

@@ -19,7 +19,7 @@ from hornbeam.onnx.operators.quantized import (
     requantized,
     to_levels,
 )
-from hornbeam.onnx.operators.recurrent import lstm
+from hornbeam.onnx.operators.recurrent import GATES_OF_LSTM, lstm, reorder
 from hornbeam.onnx.operators.vocabulary import ANY, ONE, OPERATORS, Call, filled, microsoft
 from hornbeam.onnx.operators.windows import average_pool, global_average_pool
 
@@ -129,7 +129,7 @@ def qgemm(call: Call, *inputs: Any) -> Tensor:
     """Compute alpha (A B + C) of quantized matrices; the result is quantized if it has a scale."""
     a, a_scale, a_zero, b, b_scale, b_zero, c, scale, zero = filled(inputs, 9)
     a, b = (ops.transpose(x) if call.get(f"trans{name}", 0) else x for x, name in ((a, "A"), (b, "B")))
-    total = sum([] if c is None else [c], product_of_levels(a, b, a_zero, b_zero))
+    total = product_of_levels(a, b, a_zero, b_zero, c)
     factor = ops.reshape(a_scale, ()) * b_scale * call.get("alpha", 1.0)
     return ops.cast(total, "float32") * factor if scale is None else requantized(total, factor, scale, zero)
 
@@ -172,10 +172,14 @@ def matmul_few_bits(
 
 @microsoft("DynamicQuantizeLSTM", weights=(3,))
 def dynamic_quantize_lstm(call: Call, x: Tensor, w: Tensor, r: Tensor, *others: Any) -> tuple[Any, ...]:
-    """Compute an LSTM with quantized kernels in float32, without the rounding of inputs and states."""
-    kernels = []
-    for matrix, scale, zero in ((w, *others[5:7]), (r, *others[7:9])):
-        factor, shift = (v if len(v.shape) > 1 else ops.expand_dims(v, -1) for v in (scale, zero))
-        difference = ops.cast(matrix, "float32") - ops.cast(ops.expand_dims(shift, 1), "float32")
-        kernels.append(ops.transpose(difference * ops.expand_dims(factor, 1), (0, 2, 1)))
-    return lstm(call, x, *kernels, *others[:5])
+    """Compute an LSTM with quantized kernels; inputs and states are quantized over their own range."""
+
+    def multiply(x: Tensor, kernel: Tensor, which: int, number: int) -> Tensor:
+        levels, scale, zero = dynamic_quantize(call, x)
+        factor, shift = (in_order(v[number]) for v in others[5 + 2 * which : 7 + 2 * which])
+        return ops.cast(product_of_levels(levels, kernel, zero, shift), "float32") * (scale * factor)
+
+    def in_order(v: Tensor) -> Tensor:
+        return reorder(v, GATES_OF_LSTM, 0) if v.shape else v
+
+    return lstm(call, x, *(ops.transpose(v, (0, 2, 1)) for v in (w, r)), *others[:5], multiply=multiply)
