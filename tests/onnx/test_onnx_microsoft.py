@@ -286,7 +286,7 @@ add(
 )  # fmt: skip
 add(
     "DynamicQuantizeLSTM", floats(4, 2, 5), signed(2, 5, 24), signed(2, 6, 24), floats(2, 48), *[None] * 4,
-    np.linspace(0.01, 0.02, 48, dtype="float32").reshape(2, 24), signed(2, 24) // 9,
+    np.linspace(0.01, 0.02, 48, dtype="float32").reshape(2, 24), np.zeros((2, 24), "int8"),
     np.full((2, 24), 0.01, "float32"),
     np.zeros((2, 24), "int8"), outputs=("float32",) * 3, fixed=(1, 2, 3, 8, 9, 10, 11), atol=1e-5,
     hidden_size=6, direction="bidirectional",
