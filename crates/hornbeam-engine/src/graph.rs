@@ -94,7 +94,7 @@ impl ToBytes {
     }
 }
 
-/// What is done with the scale of a rounding.
+/// The role of the scale of a rounding.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ByteScale {
     One,

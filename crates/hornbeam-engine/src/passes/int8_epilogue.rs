@@ -206,7 +206,7 @@ pub(super) struct Rounded {
     pub(super) x: Value,
     pub(super) scale: Option<Value>,
     pub(super) to: ToBytes,
-    /// What is rounded.
+    /// The operand of the rounding.
     product: Value,
 }
 

@@ -179,9 +179,7 @@ def _product(x: Tensor, kernel: Tensor, which: int, number: int) -> Tensor:
 
 # Orders of gates: indices of ONNX's gates in the order of this library.
 @operator("LSTM", weights=(1, 2, 3))
-def lstm(
-    call: Call, *inputs: Tensor | None, multiply: Callable[..., Tensor] | None = None
-) -> tuple[Any, ...]:
+def lstm(call: Call, *inputs: Any, multiply: Callable[..., Tensor] | None = None) -> tuple[Any, ...]:
     """Compute an LSTM (Hochreiter and Schmidhuber 1997), with peepholes if its last input has them.
 
     multiply: product with a kernel, which also takes 0 for that of the inputs or 1, and the direction.
@@ -192,7 +190,7 @@ def lstm(
         number = int(rest[-1]) if inputs[1].shape[0] > 1 else 0
         product = multiply and (lambda h, r: multiply(h, r, 1, number))
         return _lstm(
-            call, x, r, b, [*first, None if peepholes is None else peepholes[number]], *rest, product
+            call, x, r, b, [*first, None if peepholes is None else peepholes[number]], *rest, product=product
         )
 
     return _recurrent(call, GATES_OF_LSTM, 2, run, inputs[:7], multiply or _product)

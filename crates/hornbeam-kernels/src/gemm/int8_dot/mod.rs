@@ -193,7 +193,7 @@ unsafe fn pack_run(b: *const i8, row: isize, col: isize, k: usize, columns: usiz
 
 /// Some columns of B, as [`pack_panel`] packs them.
 pub(crate) struct Panel<'a> {
-    /// What sums begin with: `-128` times the sum of each column if A is shifted.
+    /// The first value of each sum: `-128` times the sum of its column if A is shifted.
     corrections: &'a [i32],
     /// `[quads][width]`.
     quads: &'a [i32],
