@@ -25,6 +25,7 @@ from hornbeam.onnx.operators.structure import (
     pack_array,
 )
 from hornbeam.onnx.operators.vocabulary import OPERATORS, object_array
+from hornbeam.onnx.reading.functions import Functions
 from hornbeam.onnx.reading.wire import read_model
 from hornbeam.saving.files import SizeBudget, how_to_raise
 
@@ -67,6 +68,7 @@ class OnnxSource:
         if len(versions) != 1:
             raise ModelFileError("the file does not say, once, which version of the operators it uses")
         (self._opset,) = versions
+        self._functions = Functions(model["functions"], self._opset)
 
     def graph(self) -> dict[str, Any]:
         """The graph as plain values; arrays that it does not hold itself are `weights` then."""
@@ -143,7 +145,7 @@ class OnnxSource:
             raise ModelFileError(f"graphs are nested more than {max_depth()} deep. {how_to_raise('nesting')}")
         arrays = self._initializers(graph)
         nodes = []
-        for node in graph["node"]:
+        for node in self._functions.expanded(graph["node"]):
             op, domain = node.get("op_type", ""), node.get("domain", "")
             attributes = {x.get("name", ""): self._attribute(x, depth) for x in node["attribute"]}
             if len(attributes) != len(node["attribute"]):

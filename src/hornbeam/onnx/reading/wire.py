@@ -27,7 +27,15 @@ MAX_VARINT_BYTES = 4 << 20
 
 # Message -> number of a field -> (its name, its kind). "*" marks repeated fields.
 SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
-    "model": {1: ("ir_version", "int"), 7: ("graph", "graph"), 8: ("opset_import", "*opset")},
+    "model": {
+        1: ("ir_version", "int"), 7: ("graph", "graph"), 8: ("opset_import", "*opset"),
+        25: ("functions", "*function"),
+    },
+    "function": {
+        1: ("name", "text"), 4: ("input", "*text"), 5: ("output", "*text"), 7: ("node", "*node"),
+        9: ("opset_import", "*opset"), 10: ("domain", "text"), 11: ("attribute_proto", "*attribute"),
+        13: ("overload", "text"),
+    },
     "opset": {1: ("domain", "text"), 2: ("version", "int")},
     "graph": {
         1: ("node", "*node"), 2: ("name", "text"), 5: ("initializer", "*tensor"), 11: ("input", "*value"),
@@ -35,12 +43,12 @@ SCHEMA: dict[str, dict[int, tuple[str, str]]] = {
     },
     "node": {
         1: ("input", "*text"), 2: ("output", "*text"), 3: ("name", "text"), 4: ("op_type", "text"),
-        5: ("attribute", "*attribute"), 7: ("domain", "text"),
+        5: ("attribute", "*attribute"), 7: ("domain", "text"), 8: ("overload", "text"),
     },
     "attribute": {
         1: ("name", "text"), 2: ("f", "float"), 3: ("i", "int"), 4: ("s", "bytes"), 5: ("t", "tensor"),
         6: ("g", "graph"), 7: ("floats", "*float"), 8: ("ints", "*int"), 9: ("strings", "*bytes"),
-        20: ("type", "int"),
+        20: ("type", "int"), 21: ("ref_attr_name", "text"),
     },
     "tensor": {
         1: ("dims", "*int"), 2: ("data_type", "int"), 3: ("segment", "other"), 4: ("float_data", "*float"),
