@@ -84,7 +84,7 @@ FAMILIES = {
         "Base classes": "Callback CallbackList LambdaCallback History ProgbarLogger",
         "Stopping and rates": "EarlyStopping TerminateOnNaN ReduceLROnPlateau LearningRateScheduler",
         "Saving and resuming": "ModelCheckpoint Checkpoint OrbaxCheckpoint BackupAndRestore SwapEMAWeights",
-        "Recording": "RunRecorder LivePlot TensorBoard CSVLogger RemoteMonitor",
+        "Recording": "RunRecorder Certificate LivePlot TensorBoard CSVLogger RemoteMonitor",
         "Trackers": "MlflowTracker WandbTracker Tracker",
         "Diagnosing": "Doctor",
     },

@@ -20,6 +20,7 @@ entry_points.enter(
         "explain": "hornbeam.insight",
         "explain_training": "hornbeam.insight",
         "export": "hornbeam.export",
+        "with_certificate": "hornbeam.certificate.recorder",
     }
 )
 

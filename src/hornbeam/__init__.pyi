@@ -2,6 +2,7 @@ from hornbeam import activations as activations
 from hornbeam import applications as applications
 from hornbeam import backend as backend
 from hornbeam import callbacks as callbacks
+from hornbeam import certificate as certificate
 from hornbeam import config as config
 from hornbeam import constraints as constraints
 from hornbeam import data as data

@@ -1,3 +1,4 @@
+from hornbeam.certificate.recorder import Certificate as Certificate
 from hornbeam.diagnostics.doctor_callback import Doctor as Doctor
 from hornbeam.insight.runs.recorder import RunRecorder as RunRecorder
 from hornbeam.insight.trackers.mlflow import MlflowTracker as MlflowTracker

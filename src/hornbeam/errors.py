@@ -19,13 +19,13 @@ from __future__ import annotations
 from hornbeam._internal.lazy_imports import explain_missing
 
 __all__ = [
-    "AllocationError", "ArgumentTypeError", "BestOfWarning", "BranchError", "ConcretizationError",
-    "CorruptFileError", "DerivativeError", "DownloadError", "GraphError", "HornbeamTypeError",
-    "IntervalWarning", "LeakWarning", "LegacyFormatWarning", "LikelyMistakeWarning", "MissingFileError",
-    "MissingModuleError", "MissingNameError", "MissingPrimitiveError", "ModelFileError",
-    "NonFiniteWeightsWarning", "NotRemovableError", "RunError", "SealedError", "ShapeError", "TestSetWarning",
-    "UnknownObjectError", "UnknownOutputError", "UnsafeArchiveError", "ValueNeededError", "VerifyError",
-    "WorkLimitError",
+    "AllocationError", "ArgumentTypeError", "BestOfWarning", "BranchError", "CertificateError",
+    "ConcretizationError", "CorruptFileError", "DerivativeError", "DownloadError", "GraphError",
+    "HornbeamTypeError", "IntervalWarning", "LeakWarning", "LegacyFormatWarning", "LikelyMistakeWarning",
+    "MissingFileError", "MissingModuleError", "MissingNameError", "MissingPrimitiveError", "ModelFileError",
+    "NonFiniteWeightsWarning", "NotRemovableError", "RunError", "SealedError", "ShapeError",
+    "TestSetWarning", "UnknownObjectError", "UnknownOutputError", "UnsafeArchiveError", "ValueNeededError",
+    "VerifyError", "WorkLimitError",
 ]  # fmt: skip
 
 # -- tensors and graphs --------------------------------------------------------------------------------------
@@ -103,6 +103,10 @@ class MissingFileError(FileNotFoundError, ValueError):
 
 class ModelFileError(ValueError):
     """A file cannot be loaded safely as a model. The message names the rule that it breaks."""
+
+
+class CertificateError(ValueError):
+    """A training cannot be certified, or a file is no certificate. The message has the reason."""
 
 
 class LegacyFormatWarning(UserWarning):

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 TRAIN = """
 import hashlib
 import numpy as np
@@ -49,13 +51,13 @@ print(digest.hexdigest())
 """
 
 
+def train(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HORNBEAM_ENGINE": "native", **environment}
+    return subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+
+
 def weights(threads: int, script: str = TRAIN) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "HORNBEAM_THREADS": str(threads), "HORNBEAM_ENGINE": "native"},
-        capture_output=True,
-        text=True,
-    )
+    done = train(script, HORNBEAM_THREADS=str(threads))
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -68,3 +70,11 @@ def test_fifty_steps_on_any_number_of_threads_and_in_every_run() -> None:
 
 def test_small_batches_on_any_number_of_threads_and_in_every_run() -> None:
     assert {weights(threads, SMALL) for threads in (2, 3, 8, 2, 2, 2)} == {weights(1, SMALL)}
+
+
+def test_with_avx2_and_with_avx_512() -> None:
+    runs = [train(TRAIN, HORNBEAM_ISA=isa) for isa in ("avx2", "avx512")]
+    if any("not supported by this CPU" in done.stderr for done in runs):
+        pytest.skip("the build or the processor has only one of them")
+    assert all(done.returncode == 0 for done in runs), runs[0].stderr + runs[1].stderr
+    assert runs[0].stdout == runs[1].stdout

@@ -17,6 +17,7 @@ ROOT = Path(hornbeam.__file__).parent
 
 # Errors that the module which raises them, or its caller, always turns into another one or into a line.
 INTERNAL = {
+    "certificate/replay.py": {"ReplayEnd", "_SegmentEnd"},
     "cli/bench/runner.py": {"WorkloadError"},
     "onnx/emitter/kernels.py": {"NoKernelError"},
     "serving/guard.py": {"DisconnectedError"},

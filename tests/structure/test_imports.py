@@ -35,7 +35,7 @@ LAYERS = [
     ["training"],
     ["models"],
     ["diagnostics"],
-    ["evaluation", "insight"],
+    ["certificate", "evaluation", "insight"],
     [
         "applications", "callbacks", "distillation", "export", "hub", "interop", "mlflow",
         "onnx.writing", "quantization", "transfer", "tuning", "wrappers",

@@ -21,6 +21,7 @@ EXTRAS = {
     "pytensor": "pytensor",
     "safetensors": "safetensors",
     "serve": "starlette uvicorn httptools uvloop orjson prometheus_client pillow",
+    "signing": "cryptography",
     "sklearn": "scikit-learn",
     "stablehlo": "jax flatbuffers",
     "tensorboard": "tensorboard",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from hornbeam._internal.limits import current_budget
@@ -86,18 +87,24 @@ def has_weights(model: Any) -> bool:
 
 
 def build_model(
-    path: str, config: dict[str, Any], custom_objects: Mapping[str, Any] | None, described: int, nbytes: int
+    path: str,
+    config: dict[str, Any],
+    custom_objects: Mapping[str, Any] | None,
+    described: int,
+    nbytes: int,
+    initialized: bool = False,
 ) -> Any:
-    """Build the model of a config with zero weights, within limits that follow from the file's size.
+    """Build the model of a config within limits that follow from the file's size.
 
-    It has none if the config has no shapes.
+    It has no weights if the config has no shapes. They are zero, or `initialized` as those of a new model.
     """
     _check_layers(path, config)
     # float16 on disk may be float32 in memory, and an optimizer may create more state than it saved.
     budget = current_budget()
     allocations = allocation_budget(budget.bytes_for(nbytes), budget.parameters)
+    weights = nullcontext() if initialized else shapes_only()
     try:
-        with allocations, work_limit(budget.work_for(described, WORK)), shapes_only():
+        with allocations, work_limit(budget.work_for(described, WORK)), weights:
             model = registry.deserialize(config, custom_objects)
     except UnknownObjectError:
         raise

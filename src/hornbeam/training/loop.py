@@ -37,6 +37,8 @@ class Loop:
         self.mode = mode
         self.callbacks = callbacks
         self.every_batch = callbacks is not None and callbacks.wants_batches(mode)
+        # Chunks end at multiples of these numbers of steps.
+        self.bounds = callbacks.chunk_bounds if callbacks is not None and mode == "train" else []
         self.done = 0
         self.logs: dict[str, Any] = {}
         # First step of the execution whose end the batch callbacks have not seen; None between executions.
@@ -86,7 +88,8 @@ class Loop:
         at = 0
         while at < len(rows) and not self._stopped:
             size = self._begin_execution() if self.every_batch else step.chunk_size
-            chunk = rows[at : at + min(size, data.most_steps(rows.shape[1]) or size)]
+            bounds = [bound - self.done % bound for bound in self.bounds]
+            chunk = rows[at : at + min(size, data.most_steps(rows.shape[1]) or size, *bounds)]
             started = time.perf_counter()
             with uninterrupted():
                 stacked = flattened(step.run_many(*data.chunk(current_engine(), chunk)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 from hornbeam import metrics as metrics_module
 from hornbeam import optimizers as optimizers_module
 from hornbeam._internal.call_errors import complete_message, explain_arguments, takes
+from hornbeam._internal.entry_points import entry_point
 from hornbeam._internal.validation import check_int
 from hornbeam._internal.warn import warn_user
 from hornbeam.core import registry
@@ -272,6 +273,7 @@ class TrainingMethods(Steps):
         debug_nans: bool = False,
         plot: bool = False,
         memory_budget: int | str | None = None,
+        certificate: str | os.PathLike[str] | None = None,
     ) -> History:
         """Train for `epochs` passes over the data.
 
@@ -318,12 +320,15 @@ class TrainingMethods(Steps):
                 states, the batch and all values in between. Values that are cheap to compute again are not
                 kept for the backward pass, as many as necessary; the results are the same to the bit. The
                 history's `memory_plan` has the figures (see docs/howto/machine.md).
+            certificate: Path of a file by which this training can be made again and checked on another
+                computer (`callbacks.Certificate`, docs/certificate.md).
 
         Returns:
             `History` with the metrics of every epoch.
 
         Raises:
             ValueError: Before the first step, for settings, data or a model that cannot be right.
+            CertificateError: Before the first step, if the training cannot be certified.
             MemoryError: Before the first step, if it does not fit into `memory_budget`. The message has the
                 least budget that would do, and the layers that need it.
 
@@ -347,6 +352,8 @@ class TrainingMethods(Steps):
             debug_nans=debug_nans,
             run_eagerly=self.run_eagerly,
         )
+        if certificate is not None:
+            callbacks = entry_point("with_certificate")(callbacks, certificate)
         return self._hb_trainer.fit(
             x, y, sample_weight, validation_data, settings, callbacks, resume, plot, profile
         )

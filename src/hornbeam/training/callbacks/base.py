@@ -49,6 +49,8 @@ class Callback(ArgumentChecks):
     """
 
     chunked = False
+    # Number of steps at whose multiples, within an epoch, a chunk ends; None where times decide alone.
+    chunk_bound: int | None = None
     # Called after all others, whose state it saves.
     comes_last = False
     # Names of attributes that checkpoints save and restore.

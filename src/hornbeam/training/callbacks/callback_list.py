@@ -98,6 +98,11 @@ class CallbackList:
         """True if a callback is to be called at the end of chunks."""
         return any(c.chunked for c in self.callbacks)
 
+    @property
+    def chunk_bounds(self) -> list[int]:
+        """Numbers of steps at whose multiples, within an epoch, callbacks need a chunk to end."""
+        return [c.chunk_bound for c in self.callbacks if c.chunk_bound is not None]
+
     def _call(self, hook: str, *args: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(*args)
