@@ -94,3 +94,10 @@ def test_dequantized_operands_are_multiplied_as_integers(op: str) -> None:
     tensors = {name: ops.convert_to_tensor(value) for name, value in {**values, **others}.items()}
     (y,) = run_graph(graph, tensors)
     np.testing.assert_allclose(np.asarray(y).reshape(1, 2), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_rows_of_a_larger_matrix(rows: int) -> None:
+    x, w = levels("int8", 9, 40), levels("int8", 40, 70)
+    y = ops.matmul(ops.cast(ops.convert_to_tensor(x)[2 : 2 + rows], "float32"), ops.cast(w, "float32"))
+    np.testing.assert_array_equal(y, x[2 : 2 + rows].astype("float32") @ w.astype("float32"))

@@ -1,6 +1,6 @@
 //! Weights of a bound executable in the form that kernels want, computed once for many runs.
 
-use hornbeam_kernels::conv;
+use hornbeam_kernels::conv::{self, ConvShape};
 use hornbeam_kernels::dtype::{bf16, DType, Element};
 use hornbeam_kernels::gemm;
 use hornbeam_kernels::pool::ThreadPool;
@@ -15,7 +15,7 @@ pub enum CachedWeight {
     TransformedKernel(Buffer),
     /// The second operand of a matrix product of few rows, packed.
     PackedMatrix(Buffer),
-    /// The kernel of a convolution of `int8`, packed.
+    /// The kernel of a convolution or a product of `int8`, packed.
     PackedInt8(Buffer),
     /// All weights of a matrix product are finite.
     Finite,
@@ -58,11 +58,8 @@ fn cached_weight(program: &Program, instruction: &Instruction, weights: &[Buffer
             });
             Some(CachedWeight::TransformedKernel(kernel?))
         }
-        Kind::QuantizedConv { shape, .. } if operand.count == weights.tensor.count() => {
-            let count = conv::packed_int8_len(shape)?;
-            new_buffer(count, |packed| conv::pack_int8(ThreadPool::global(), shape, elements(weights), packed))
-                .map(CachedWeight::PackedInt8)
-        }
+        Kind::QuantizedConv { shape, .. } if operand.count == weights.tensor.count() => packed_int8(shape, weights),
+        Kind::QuantizedDot(g) if operand.count == weights.tensor.count() => packed_int8(&g.as_pixels()?, weights),
         Kind::Dot { gemm: g, .. } if operand.dtype == DType::F32 && g.batch == 1 && g.m == 1 => {
             elements::<f32>(weights).iter().all(|value| value.is_finite()).then_some(CachedWeight::Finite)
         }
@@ -74,6 +71,12 @@ fn cached_weight(program: &Program, instruction: &Instruction, weights: &[Buffer
         }
         _ => None,
     }
+}
+
+fn packed_int8(shape: &ConvShape, weights: &Buffer) -> Option<CachedWeight> {
+    let count = conv::packed_int8_len(shape)?;
+    new_buffer(count, |packed| conv::pack_int8(ThreadPool::global(), shape, elements(weights), packed))
+        .map(CachedWeight::PackedInt8)
 }
 
 /// Return a new buffer of `count` numbers, which `fill` writes, or `None` if there is no memory for it.

@@ -147,7 +147,10 @@ class CallGraph:
 
     def name_of(self, tensor: KerasTensor) -> str:
         """Return the name of the operation that computes a tensor."""
-        return tensor.name if tensor.history is None else self.names()[self.key(tensor.history)]
+        if tensor.history is None:
+            return tensor.name
+        callee = tensor.history.callee
+        return callee.name if isinstance(callee, Operation) else self.names()[self.key(tensor.history)]
 
     def run(self, values: dict[int, Any]) -> list[Any]:
         """Replay all calls. values: of the inputs, by id of the symbolic tensor. Returns the outputs."""

@@ -1,5 +1,6 @@
 //! Calls the kernel of an instruction, with the element type selected by dtype.
 
+use hornbeam_kernels::conv::{self, Int8Kernel, Int8Result};
 use hornbeam_kernels::dispatch;
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::{self, Form, FusedEpilogue, Product};
@@ -162,6 +163,15 @@ fn dot(
 fn quantized_dot(g: &GemmShape, instruction: &Instruction, memory: Memory, context: &mut Context) {
     let (reads, to) = (&instruction.reads, &instruction.writes[0]);
     let (a, b, sizes) = (convolution::bytes(memory, &reads[0]), memory.read::<i8>(&reads[1]), [g.m, g.n, g.k]);
+    if let Some((CachedWeight::PackedInt8(packed), shape)) = context.weights.get(instruction).zip(g.as_pixels()) {
+        let result = match to.dtype {
+            DType::I32 => Int8Result::Sums { to: memory.write(to), fused: None },
+            _ => Int8Result::Floats { to: memory.write(to), fused: None },
+        };
+        let a = convolution::bytes(memory, &Operand { count: g.m * g.k, ..reads[0] });
+        let weights = Int8Kernel::Packed(elements(packed));
+        return conv::conv_int8(context.pool, &shape, false, a, weights, None, result, context.scratch);
+    }
     let (am, bm) = (g.a.into(), g.b.into());
     match to.dtype {
         DType::I32 => gemm::gemm_int8(context.pool, sizes, a, am, b, bm, memory.write::<i32>(to), context.scratch),

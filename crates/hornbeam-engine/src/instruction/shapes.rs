@@ -1,5 +1,6 @@
 //! Static parameters of instructions: extents and strides, decided at compile time.
 
+use hornbeam_kernels::conv::ConvShape;
 use hornbeam_kernels::dtype::DType;
 use hornbeam_kernels::gemm::Mat;
 
@@ -26,6 +27,26 @@ pub struct GemmShape {
     pub k: usize,
     pub a: MatrixStrides,
     pub b: MatrixStrides,
+}
+
+impl GemmShape {
+    /// The product as a convolution of rows of one pixel each, if the matrices are contiguous.
+    pub fn as_pixels(&self) -> Option<ConvShape> {
+        let GemmShape { batch, m, n, k, a, b } = *self;
+        let plain = (a.rows == k as isize || m == 1) && (a.cols, b.rows, b.cols) == (1, n as isize, 1);
+        (plain && batch == 1 && m > 0 && k > 0).then_some(ConvShape {
+            batch: m,
+            input: [1; 3],
+            output: [1; 3],
+            kernel: [1; 3],
+            strides: [1; 3],
+            dilation: [1; 3],
+            pad: [0; 3],
+            in_channels: k,
+            out_channels: n,
+            groups: 1,
+        })
+    }
 }
 
 /// An array seen along one axis: `outer` blocks of `n` lines of `inner` elements.

@@ -78,13 +78,13 @@ impl Lowering<'_> {
         let gemm = GemmShape { batch, m, n, k, a, b };
         let out = self.define(Value::first(id));
         if is_quantized(&[graph.type_of(operands[0]), graph.type_of(operands[1])], &node.types[0]) {
-            // Of several rows and a plain matrix: that is packed once if it is a weight.
-            let [rows, columns] = [k, n].map(|extent| extent as isize);
-            let plain = [a.rows, a.cols, b.rows, b.cols] == [rows, 1, columns, 1] && m > 1 && k > 0;
-            let kind = if plain {
-                Kind::QuantizedConv { shape: rows_shape(m, n, k), epilogue: None }
-            } else {
-                Kind::QuantizedDot(gemm)
+            // One row reads each weight once, so that packing pays only if it was done before.
+            let kind = match gemm.as_pixels().filter(|_| m > 1) {
+                Some(shape) => {
+                    (reads[0].count, reads[1].count) = (m * k, k * n);
+                    Kind::QuantizedConv { shape, epilogue: None }
+                }
+                None => Kind::QuantizedDot(gemm),
             };
             self.emit(kind, reads, vec![out]);
             return Ok(());
@@ -325,22 +325,6 @@ fn conv_shape(window: &Window, groups: usize, input: &TensorType, output: &Tenso
         pad: moved(s.pad),
         ..s
     })
-}
-
-/// The shape of a product of `m` rows as a convolution of one pixel each.
-fn rows_shape(m: usize, n: usize, k: usize) -> ConvShape {
-    ConvShape {
-        batch: m,
-        input: [1; 3],
-        output: [1; 3],
-        kernel: [1; 3],
-        strides: [1; 3],
-        dilation: [1; 3],
-        pad: [0; 3],
-        in_channels: k,
-        out_channels: n,
-        groups: 1,
-    }
 }
 
 /// The shape of a convolution with its axes as they are, for a pool behind it.

@@ -29,15 +29,14 @@ def _along(vector: Tensor, axis: int, rank: int) -> Tensor:
     return ops.reshape(vector, tuple(-1 if i == axis % rank else 1 for i in range(rank)))
 
 
-def shifted(x: Tensor, zero: Tensor | None, axis: int) -> Tensor:
-    """Return x - zero in int32."""
-    values = ops.cast(x, "int32")
-    return values if zero is None else values - ops.cast(_along(zero, axis, max(len(x.shape), 1)), "int32")
-
-
 def from_levels(x: Tensor, scale: Tensor, zero: Tensor | None, axis: int) -> Tensor:
-    factor = ops.cast(_along(scale, axis, max(len(x.shape), 1)), "float32")
-    return ops.cast(shifted(x, zero, axis), "float32") * factor
+    """Return (x - zero) scale in float32."""
+    rank = max(len(x.shape), 1)
+    # Differences of bytes are exact in floats.
+    dtype = "float32" if x.dtype in ("int8", "uint8") else "int32"
+    values = ops.cast(x, dtype)
+    values = values if zero is None else values - ops.cast(_along(zero, axis, rank), dtype)
+    return ops.cast(values, "float32") * ops.cast(_along(scale, axis, rank), "float32")
 
 
 def to_levels(x: Tensor, scale: Tensor, zero: Tensor | None, dtype: str, axis: int) -> Tensor:
@@ -95,9 +94,10 @@ def dynamic_quantize(call: Call, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _or_none(zero: Tensor | None) -> Tensor | None:
     """Return a zero in int32, None if it is known to be 0."""
-    value = None if zero is None else resolved(zero)
-    is_zero = zero is None or (isinstance(value, np.ndarray) and not value.any())
-    return None if is_zero else ops.cast(zero, "int32")
+    if zero is None:
+        return None
+    value = resolved(zero)
+    return None if isinstance(value, np.ndarray) and not value.any() else ops.cast(zero, "int32")
 
 
 def _as_int8(w: Tensor, zero: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -186,12 +186,11 @@ def lstm(call: Call, *inputs: Any, multiply: Callable[..., Tensor] | None = None
     """
     peepholes = inputs[7] if len(inputs) > 7 else None
 
-    def run(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, *rest: Any) -> Any:
-        number = int(rest[-1]) if inputs[1].shape[0] > 1 else 0
+    def run(call: Call, x: Tensor, r: Tensor, b: Tensor, first: Any, mask: Any, reverse: bool) -> Any:
+        number = int(reverse) if inputs[1].shape[0] > 1 else 0
         product = multiply and (lambda h, r: multiply(h, r, 1, number))
-        return _lstm(
-            call, x, r, b, [*first, None if peepholes is None else peepholes[number]], *rest, product=product
-        )
+        weights = None if peepholes is None else peepholes[number]
+        return _lstm(call, x, r, b, [*first, weights], mask, reverse, product)
 
     return _recurrent(call, GATES_OF_LSTM, 2, run, inputs[:7], multiply or _product)
 

@@ -26,7 +26,8 @@ pub(super) fn forward(
     let wide = &*wide;
     let pairs = !wide.contains(&-128);
     let (inside, step) = (inside(shape), shape.strides[2] * channels);
-    run_blocks(pool, channels, WORK.div_ceil(shape.taps() * channels), end, result, &|pixels, finish| {
+    let rows = WORK.div_ceil(shape.taps() * channels);
+    run_blocks(pool, channels, rows, channels, end, result, &|pixels, _, finish| {
         with_local(|local| {
             let (taps, sums) = local.take2::<usize, i32>(2 * shape.taps(), pixels.len() * channels);
             let mut y = sums.chunks_exact_mut(channels);

@@ -7,20 +7,24 @@ use crate::multiversion;
 use crate::pool::{SharedMut, ThreadPool};
 use crate::scratch::with_local;
 
+/// 1.5 times 2^23: of floats near it, neighbours differ by 1.
+const INTEGERS: f32 = 12_582_912.0;
 /// Channels that are computed at once.
 const LANES: usize = 16;
 
 /// Takes the sums of all pixels of a block for some channels, `[pixels][stride]`.
 pub(super) type Finish<'a> = dyn FnMut(Range<usize>, &[i32], usize) + 'a;
 
-/// Runs `compute(pixels, finish)` on blocks of `rows` pixels. It calls `finish` once for each channel.
+/// Runs `compute(pixels, columns, finish)` on blocks of `rows` pixels and all channels, or on `step` channels of a single
+/// pixel. It calls `finish` once for each channel.
 pub(super) fn run_blocks(
     pool: &ThreadPool,
     channels: usize,
     rows: usize,
+    step: usize,
     end: Option<&ScaleAndClamp>,
     mut result: Int8Result,
-    compute: &(dyn Fn(Range<usize>, &mut Finish) + Sync),
+    compute: &(dyn Fn(Range<usize>, Range<usize>, &mut Finish) + Sync),
 ) {
     let finish = finish();
     let pixels = result.len() / channels;
@@ -34,15 +38,18 @@ pub(super) fn run_blocks(
             (floats, integers) = (kept.as_mut().map(|floats| SharedMut::new(floats)), Some(SharedMut::new(to)));
         }
     }
-    pool.run(pixels.div_ceil(rows), &|block| {
+    let groups = if pixels == 1 { channels.div_ceil(step) } else { 1 };
+    pool.run(pixels.div_ceil(rows) * groups, &|task| {
+        let (block, first) = (task / groups, task % groups * step);
         let pixels = block * rows..((block + 1) * rows).min(pixels);
-        let elements = pixels.start * channels..pixels.end * channels;
+        let columns = if groups > 1 { first..(first + step).min(channels) } else { 0..channels };
+        let elements = if groups > 1 { columns.clone() } else { pixels.start * channels..pixels.end * channels };
         // SAFETY: blocks are disjoint.
         let integers = integers.as_ref().map(|to| unsafe { to.range(elements.clone()) });
         let addend = end.and_then(|end| end.addend).map(|addend| &addend[elements.clone()]);
         let run = |floats: Option<&mut [f32]>, exact: Option<&mut [i32]>| {
-            let mut block = Block { channels, addend, floats, exact, integers, rounding };
-            compute(pixels.clone(), &mut |columns, sums, stride| {
+            let mut block = Block { channels, first, addend, floats, exact, integers, rounding };
+            compute(pixels.clone(), columns.clone(), &mut |columns, sums, stride| {
                 // SAFETY: the kernel is compiled for this machine and has no other precondition.
                 unsafe { finish(columns, sums, stride, end, &mut block) };
             });
@@ -70,6 +77,8 @@ pub(super) fn run_blocks(
 /// The results of a block of pixels, `[pixels][channels]`, and the addends.
 struct Block<'a> {
     channels: usize,
+    /// The first channel.
+    first: usize,
     addend: Option<&'a [f32]>,
     floats: Option<&'a mut [f32]>,
     /// The sums.
@@ -109,7 +118,7 @@ fn finish_columns<const N: usize>(
     block: &mut Block,
 ) {
     if let Some(to) = &mut block.exact {
-        for (sums, to) in sums.chunks(stride).zip(to[channel..].chunks_mut(block.channels)) {
+        for (sums, to) in sums.chunks(stride).zip(to[channel - block.first..].chunks_mut(block.channels)) {
             to[..N].copy_from_slice(&part::<_, N>(sums, 0));
         }
         return;
@@ -125,7 +134,7 @@ fn finish_columns<const N: usize>(
     let (addend, rounding) = (block.addend, block.rounding);
     let (mut floats, mut integers) = (block.floats.as_deref_mut(), block.integers.as_deref_mut());
     for (pixel, sums) in sums.chunks(stride).enumerate() {
-        let at = pixel * block.channels + channel;
+        let at = pixel * block.channels + channel - block.first;
         let sums: [i32; N] = part(sums, 0);
         let mut own = [0.0; N];
         for j in 0..N {
@@ -148,10 +157,12 @@ fn finish_columns<const N: usize>(
             for x in &mut own {
                 *x = if rounding.divides { *x / rounding.scale } else { *x * rounding.scale };
             }
+            // The sum has no bits below 1, so that it is rounded, and its last ones are those of the integer.
+            for x in &mut own {
+                *x = clamped(*x, range) + INTEGERS;
+            }
             for j in 0..N {
-                // SAFETY: in the range, as `clamped` returns no NaN.
-                let integer = unsafe { clamped(own[j].round_ties_even(), range).to_int_unchecked::<i32>() };
-                rounded[j] = (integer + i32::from(rounding.zero)) as u8;
+                rounded[j] = own[j].to_bits().wrapping_add(rounding.zero as u32) as u8;
             }
             to[at..at + N].copy_from_slice(&rounded);
         }

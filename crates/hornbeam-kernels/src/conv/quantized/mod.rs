@@ -21,6 +21,10 @@ use windows::{copy_line, run_lengths, Windows};
 
 /// Bytes of the inputs of a block and of its sums for a panel, so that both stay in the first level of cache.
 const BLOCK: usize = 1 << 15;
+/// Weights of a task.
+const WORK: usize = 1 << 17;
+/// Pixels of a block below which threads are not worth their own copies of the inputs.
+const LEAST: usize = 28;
 /// Bounds of the pixels of a block.
 const PIXELS: [usize; 2] = [96, 400];
 
@@ -180,15 +184,17 @@ fn product(
     let (windows, copy_line, kernel) = (Windows::new(shape, rows), copy_line(), kernel());
     let pool_2x2 = pool_2x2();
     let quads = windows.run.div_ceil(4);
-    run_blocks(pool, n, rows / factor, end, result, &|pixels, finish| {
+    // Channels of a task, if there is one pixel.
+    let step = n.div_ceil((steps(shape) * n).div_ceil(WORK).min(pool.threads())).next_multiple_of(WIDTH);
+    run_blocks(pool, n, rows / factor, step, end, result, &|pixels, columns, finish| {
         let pixels = factor * pixels.start..factor * pixels.end;
         with_local(|local| {
             let copied = windows.copied_len(pixels.clone());
             let (bytes, starts, sums) = local.take3::<u8, usize, i32>(copied, pixels.len(), pixels.len() * WIDTH);
             windows.copy(copy_line, x, pixels, bytes, starts);
             let rows = Rows { bytes, starts, runs: &windows.runs, quads };
-            let mut packed = packed;
-            for column in (0..n).step_by(WIDTH) {
+            let mut packed = &packed[columns.start / WIDTH * panel_len(windows.runs.len(), windows.run, WIDTH)..];
+            for column in columns.step_by(WIDTH) {
                 let columns = WIDTH.min(n - column);
                 let width = panel_width(columns);
                 let (words, rest) = packed.split_at(panel_len(windows.runs.len(), windows.run, width));
@@ -211,7 +217,7 @@ fn product(
 fn block_pixels(shape: &ConvShape, pixels: usize, threads: usize) -> usize {
     let [_, height, width] = shape.output;
     let bytes = shape.in_channels * shape.strides[1] * shape.strides[2] + 4 * WIDTH.min(shape.out_channels);
-    let fitting = (BLOCK / bytes).clamp(PIXELS[0], PIXELS[1]).min(pixels.div_ceil(threads).max(PIXELS[0]));
+    let fitting = (BLOCK / bytes).clamp(PIXELS[0], PIXELS[1]).min(pixels.div_ceil(threads).max(LEAST));
     match fitting / (width * height) {
         0 if fitting < width => fitting,
         0 => width * height.div_ceil(height.div_ceil(fitting / width)),

@@ -49,6 +49,7 @@ fn convolutions_of_bytes_are_exact() {
         deep([1, 1, 1203], [3, 5], [1, 1, 4]),
         ConvShape { batch: 70, ..deep([1, 3, 3], [6, 9], [1, 2, 2]) },
         ConvShape { batch: 900, ..deep([1, 1, 1], [33, 10], [1, 1, 1]) },
+        ConvShape { batch: 1, ..deep([1, 1, 1], [1100, 300], [1, 1, 1]) },
     ];
     for (shape, least) in shapes.iter().flat_map(|shape| [(shape, -128), (shape, -127)]) {
         let (mut x, w) = (bytes(shape.input_len(), 1, -128), bytes(shape.kernel_len(), 2, least));
