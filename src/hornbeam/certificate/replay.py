@@ -120,7 +120,11 @@ class Replay(StateFollower):
         if self.states is None:
             self._train(run, 0, len(self.entries) - 1)
         else:
+            # The states hold the first one too: that the seed leads to it is seen without them.
+            self._train(run, 0, 0)
             for first, last in joined(self.draw.chosen):
+                if self.result.problems:
+                    return
                 self._restore(run, first)
                 self._train(run, first, last)
         if self.result.problems:

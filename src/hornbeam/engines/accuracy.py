@@ -53,9 +53,14 @@ def wide(x: np.ndarray) -> np.ndarray:
         return x.astype(np.float64) if is_float(dtype_name(x.dtype)) else x
 
 
+def _info(dtype: str) -> Any:
+    finfo: Any = ml_dtypes.finfo
+    return finfo(numpy_dtype(dtype))
+
+
 def spacing(x: np.ndarray, dtype: str) -> np.ndarray:
     """Return the size of the last bit of a dtype at the values x, which are float64."""
-    info = ml_dtypes.finfo(numpy_dtype(dtype))
+    info = _info(dtype)
     smallest = float(info.smallest_subnormal)
     exponent = np.floor(np.log2(np.maximum(np.abs(x), float(info.tiny))))
     return np.maximum(np.exp2(exponent) * float(info.eps), smallest)
@@ -90,7 +95,7 @@ def measure(
         expected = exact.astype(numpy_dtype(dtype)).astype(np.float64)  # infinite where the dtype overflows
         values = got.astype(np.float64)
         if flushes:
-            tiny = 1.01 * float(ml_dtypes.finfo(numpy_dtype(dtype)).tiny)  # results around it round both ways
+            tiny = 1.01 * float(_info(dtype).tiny)  # results around it round both ways
             values, exact = (np.where(np.abs(v) <= tiny, 0.0, v) for v in (values, exact))
         finite = np.isfinite(values) & np.isfinite(expected)
         same = (np.isnan(values) & np.isnan(expected)) | (values == expected)
