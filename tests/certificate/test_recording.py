@@ -209,7 +209,8 @@ def test_a_certificate_with_odd_values_ends_in_clear_errors(certified: Path, dat
     path.write_bytes(canonical(statement))
     with contextlib.suppress(CertificateError):
         result = verify(path, data=certified / "data.npz")
-        assert not result.holds or statement == read(certified / "run.cert")
+        explained = any("the seed gives others" in line for line in result.unchecked)
+        assert not result.holds or explained or statement == read(certified / "run.cert")
 
 
 def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
