@@ -15,6 +15,9 @@ const LANES: usize = 16;
 /// Takes the sums of all pixels of a block for some channels, `[pixels][stride]`.
 pub(super) type Finish<'a> = dyn FnMut(Range<usize>, &[i32], usize) + 'a;
 
+/// Computes the sums of some pixels and channels.
+type Compute<'a> = dyn Fn(Range<usize>, Range<usize>, &mut Finish) + Sync + 'a;
+
 /// Runs `compute(pixels, columns, finish)` on blocks of `rows` pixels and all channels, or on `step` channels of a single
 /// pixel. It calls `finish` once for each channel.
 pub(super) fn run_blocks(
@@ -24,7 +27,7 @@ pub(super) fn run_blocks(
     step: usize,
     end: Option<&ScaleAndClamp>,
     mut result: Int8Result,
-    compute: &(dyn Fn(Range<usize>, Range<usize>, &mut Finish) + Sync),
+    compute: &Compute,
 ) {
     let finish = finish();
     let pixels = result.len() / channels;
