@@ -23,12 +23,17 @@ def floats(*shape: int) -> np.ndarray:
 
 
 def written(
-    path: Path, nodes: list[Any], shape: Any, arrays: dict[str, Any] | None = None, opset: int = 17
+    path: Path,
+    nodes: list[Any],
+    shape: Any,
+    arrays: dict[str, Any] | None = None,
+    opset: int = 17,
+    result: Any = None,
 ) -> Path:
     """A file of x (float32) that gives y."""
     inputs, outputs = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)]
-        for name, sizes in (("x", shape), ("y", None))
+        for name, sizes in (("x", shape), ("y", result))
     )
     parts = [numpy_helper.from_array(np.asarray(x), name) for name, x in (arrays or {}).items()]
     graph = helper.make_graph(nodes, "g", inputs, outputs, parts)
@@ -161,3 +166,88 @@ def test_sizes_from_shapes(label: str, tmp_path: Path) -> None:
     arrays = {name: x for name, x in ARRAYS.items() if name in used}
     path = written(tmp_path / "m.onnx", nodes, ["n", 3, "h", "w"], arrays)
     assert agrees(path, (1, 3, 8, 10), (2, 3, 9, 6)).trainable_variables == []
+
+
+def value(name: str, shape: Any = None, kind: int = TensorProto.FLOAT) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def test_loops_over_sizes_that_are_open(tmp_path: Path) -> None:
+    """A recurrent layer of TensorFlow: as many rows as the input has steps, in a loop that counts itself."""
+    body = helper.make_graph(
+        [
+            make("Add", ["i", "one"], ["next"]),
+            make("Gather", ["x", "i"], ["slice"], axis=1),
+            make("Add", ["state", "slice"], ["new"]),
+            make("Identity", ["new"], ["row"]),
+            make("Less", ["next", "steps"], ["on"]),
+        ],
+        "body",
+        [
+            value("n", [], TensorProto.INT64),
+            value("go", [], TensorProto.BOOL),
+            value("i", [], TensorProto.INT64),
+            value("state"),
+        ],
+        [value("on", [], TensorProto.BOOL), value("next", [], TensorProto.INT64), value("new"), value("row")],
+    )
+    nodes = [
+        make("Shape", ["x"], ["shape"]),
+        make("Gather", ["shape", "one"], ["steps"]),
+        make("Less", ["zero", "steps"], ["begins"]),
+        make("ReduceSum", ["x", "axis"], ["sums"], keepdims=0),
+        make("Loop", ["", "begins", "zero", "sums"], ["last", "state_1", "y"], body=body),
+    ]
+    arrays = {"zero": np.array(0), "one": np.array(1), "axis": np.array([1])}
+    path = written(tmp_path / "m.onnx", nodes, ["batch", "time", 3], arrays, result=["time", "batch", 3])
+    session = runtime.InferenceSession(path)
+    model = load_onnx(path)
+    for shape in ((2, 4, 3), (1, 7, 3)):
+        (expected,) = session.run(None, {"x": floats(*shape)})
+        np.testing.assert_allclose(model.run(None, {"x": floats(*shape)})[0], expected, rtol=1e-5)
+
+
+def test_loops_that_read_their_states(tmp_path: Path) -> None:
+    """A decoder of Paddle: inputs of the body hide names outside, states say where a row is written."""
+    shapes = {"then": make("Identity", ["go"], ["then"]), "else": make("Unsqueeze", ["go", "axis"], ["else"])}
+    branches = {
+        f"{name}_branch": helper.make_graph([node], name, [], [value(name, None, TensorProto.BOOL)])
+        for name, node in shapes.items()
+    }
+    body = helper.make_graph(
+        [
+            make("Slice", ["x", "at", "end"], ["row"]),
+            make("Slice", ["x", "none", "at"], ["before"]),
+            make("Slice", ["x", "end", "rows"], ["after"]),
+            make("Mul", ["row", "row"], ["square"]),
+            make("Concat", ["before", "square", "after"], ["new"], axis=0),
+            make("Add", ["at", "axis_1"], ["next"]),
+            make("Add", ["end", "axis_1"], ["next_end"]),
+            make("ReduceMax", ["new"], ["most"], keepdims=0),
+            make("Less", ["most", "bound"], ["is_small"]),
+            make("If", ["is_small"], ["kept"], **branches),
+            make("Reshape", ["kept", "empty"], ["on"]),
+        ],
+        "body",
+        [
+            value("i", [], TensorProto.INT64),
+            value("go", [], TensorProto.BOOL),
+            value("x"),
+            value("at", None, TensorProto.INT64),
+            value("end", None, TensorProto.INT64),
+        ],
+        [
+            value("on", [], TensorProto.BOOL),
+            value("new"),
+            value("next", None, TensorProto.INT64),
+            value("next_end", None, TensorProto.INT64),
+        ],
+    )
+    nodes = [make("Loop", ["count", "", "x", "none", "axis_1"], ["y", "at_1", "end_1"], body=body)]
+    arrays = {
+        "count": np.array(3), "none": np.array([0]), "axis": np.array([0]), "axis_1": np.array([1]),
+        "rows": np.array([99]), "bound": np.float32(1e3), "empty": np.array([], "int64"),
+    }  # fmt: skip
+    path = written(tmp_path / "m.onnx", nodes, [5, 3], arrays, opset=14, result=[5, 3])
+    (expected,) = runtime.InferenceSession(path).run(None, {"x": floats(5, 3)})
+    np.testing.assert_allclose(load_onnx(path).run(None, {"x": floats(5, 3)})[0], expected, rtol=1e-5)

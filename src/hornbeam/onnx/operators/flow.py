@@ -10,8 +10,9 @@ from hornbeam import ops
 from hornbeam.core.convert import as_tensor
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
-from hornbeam.errors import GraphError
+from hornbeam.errors import BranchError, GraphError, ValueNeededError
 from hornbeam.ir.limits import count_steps
+from hornbeam.onnx.operators.sizes import depends_on_open_sizes
 from hornbeam.onnx.operators.vocabulary import Call, number, operator, resolved
 
 # Work that a loop is counted as for each iteration, against the limit of a file.
@@ -37,7 +38,10 @@ def if_(call: Call, condition: TensorLike) -> Any:
     if isinstance(condition, np.ndarray):
         return call.branch(then if condition.reshape(-1)[0] else other)
     test = ops.reshape(as_tensor(condition), ())
-    return ops.cond(test, lambda: _tensors(call.branch(then)), lambda: _tensors(call.branch(other)))
+    try:
+        return ops.cond(test, lambda: _tensors(call.branch(then)), lambda: _tensors(call.branch(other)))
+    except BranchError as error:
+        raise ValueNeededError(f"{error}: its condition has to be known, as in model(x)") from error
 
 
 @operator("Scan")
@@ -91,16 +95,26 @@ def loop(call: Call, limit: Any, condition: Any, *inputs: Any) -> list[Any]:
         holds, *new_states = _tensors(call.branch(body, number, *values))
         return number + 1, ops.reshape(holds, ()), *new_states
 
-    return list(ops.while_loop(test, step, (zero, ops.reshape(initial, ()), *inputs))[2:])
+    try:
+        return list(ops.while_loop(test, step, (zero, ops.reshape(initial, ()), *inputs))[2:])
+    except ValueNeededError:  # its graph reads a value, which each iteration has outside of a trace
+        return _unrolled(call, body, limit, condition, list(inputs))
+
+
+def _counted(x: TensorLike, name: str) -> Any:
+    """Return one number that is known. A size that is open would be taken for a large one, without end."""
+    if isinstance(x, Tensor) and depends_on_open_sizes(x.node):
+        raise ValueNeededError(f"its {name} depends on sizes that are not known yet")
+    return number(x, name)
 
 
 def _unrolled(call: Call, body: Any, limit: Any, condition: Any, states: list[Any]) -> list[Any]:
-    most = np.inf if limit is None else number(limit, "limit")
-    holds, count, rows = True if condition is None else number(condition, "condition"), 0, []
+    most = np.inf if limit is None else _counted(limit, "limit")
+    holds, count, rows = True if condition is None else _counted(condition, "condition"), 0, []
     while holds and count < most:
         count_steps(STEPS_OF_ITERATION)
         test, *results = call.branch(body, np.array(count, "int64"), np.array(True), *states)
-        holds, count = number(test, "condition"), count + 1
+        holds, count = _counted(test, "condition"), count + 1
         states, row = results[: len(states)], results[len(states) :]
         rows.append(row)
     if not rows and call.outputs > len(states):

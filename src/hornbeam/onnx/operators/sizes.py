@@ -62,6 +62,11 @@ def value_from_sizes(node: Node) -> np.ndarray | None:
     return values[node]
 
 
+def depends_on_open_sizes(node: Node) -> bool:
+    """True if a size that is not known yet is among what a node is computed from."""
+    return any(each.primitive is SIZE for each in topological([node], []))
+
+
 def _computed(node: Node, operands: list[Any]) -> Any:
     if isinstance(node.type, tuple) or node.level > 0 or node.type.size > _MAX_ELEMENTS:
         return None

@@ -178,10 +178,10 @@ def _check_part(part: Any, defined: set[str], outputs: list[Any]) -> None:
             _check_defined(defined, name, node)
         for attribute in node["attributes"].values():
             if is_graph(attribute):
-                inner, inner_names = attribute["graph"], set(defined)
+                inner, own = attribute["graph"], set[str]()
                 for name in inner.get("inputs", ()):
-                    _define(inner_names, name)
-                _check_part(inner, inner_names, list(inner.get("outputs", ())))
+                    _define(own, name)  # may hide a name outside, as Paddle writes loops
+                _check_part(inner, defined | own, list(inner.get("outputs", ())))
             elif isinstance(attribute, dict):
                 unpack_array(attribute)
         for name in outputs_of_node:
