@@ -16,7 +16,7 @@ import hornbeam
 from hornbeam import config
 from hornbeam._internal.extras import install_command
 from hornbeam.engines import Engine, get_engine
-from hornbeam.engines.accuracy import EXACT, LIMITS, compare
+from hornbeam.engines.conformance import DIFFERENTIABLE, gradient_fault, value_fault
 from hornbeam.ir.autodiff import outputs_of
 from hornbeam.ir.graph import Graph
 from hornbeam.ir.node import placeholder
@@ -54,12 +54,8 @@ def on() -> Any:
 
 
 def check(host: Engine, name: str, index: int, dtype: str) -> None:
-    primitive = PRIMITIVES[name]
-    sample = primitive.samples[index]
-    error = compare(host, name, operands(primitive, index, dtype), sample.params, flushes=True)
-    if (host.name, name) not in KNOWN:
-        assert error.strays == 0, f"{name} {dtype}: {error}"
-        assert error.ulp <= LIMITS.get(name, EXACT), f"{name} {dtype}: {error}"
+    fault = value_fault(host, name, index, dtype)
+    assert not fault or (host.name, name) in KNOWN, f"{name} {dtype}: {fault}"
 
 
 def refused(host: Engine, name: str, index: int, dtype: str) -> bool:
@@ -93,6 +89,19 @@ def test_agrees_on_every_dtype(host: Engine, name: str, index: int) -> None:
     for dtype in dtypes_of(primitive, primitive.samples[index]):
         if not refused(host, name, index, dtype):
             check(host, name, index, dtype)
+
+
+@pytest.mark.parametrize(("name", "index"), DIFFERENTIABLE[::12])
+def test_gradients_agree_with_the_reference(host: Engine, name: str, index: int) -> None:
+    if not refused(host, name, index, "float32"):
+        assert not gradient_fault(host, name, index)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "index"), DIFFERENTIABLE)
+def test_all_gradients_agree_with_the_reference(host: Engine, name: str, index: int) -> None:
+    if not refused(host, name, index, "float32"):
+        assert not gradient_fault(host, name, index)
 
 
 def test_has_every_primitive(host: Engine) -> None:
