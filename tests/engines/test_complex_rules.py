@@ -18,7 +18,7 @@ from hornbeam.ir.verify import verify
 from tests.helpers.complex_cases import NAMES, Case, complex_cases
 from tests.helpers.installed import engine_or_skip
 
-ENGINES = ("native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor")
+ENGINES = ("native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor", "mlx")
 LACKS = {"onnxruntime": {"eigh", "svd"}}
 ROUGH = {"bfloat16": 1e-2, "float16": 1e-3, "float32": 1e-4, "complex64": 1e-4}
 

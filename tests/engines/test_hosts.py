@@ -26,7 +26,7 @@ from tests.helpers.host_models import convnet, data, reader, residual, trained
 from tests.helpers.installed import engine_or_skip
 from tests.helpers.primitive_cases import CASES, dtypes_of, operands, types_of
 
-HOSTS = ("jax", "torch", "tensorflow", "onnxruntime", "pytensor")
+HOSTS = ("jax", "torch", "tensorflow", "onnxruntime", "pytensor", "mlx")
 # Where a library is known to go its own way: (engine, primitive) and why.
 KNOWN = {
     ("torch", "rem"): "fmod is NaN where the quotient overflows",

@@ -20,7 +20,7 @@ BATCH, STEPS, UNITS = 3, 5, 2
 FLAGS = list(itertools.product((False, True), (False, True)))
 
 
-@pytest.fixture(scope="module", params=("jax", "torch", "tensorflow"))
+@pytest.fixture(scope="module", params=("jax", "torch", "tensorflow", "mlx"))
 def host(request: pytest.FixtureRequest) -> Engine:
     return engine_or_skip(request.param)
 

@@ -30,7 +30,7 @@ ROWS: dict[str, tuple[list[tuple[int, ...]], dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=("jax", "torch", "tensorflow"))
+@pytest.fixture(scope="module", params=("jax", "torch", "tensorflow", "mlx"))
 def host(request: pytest.FixtureRequest) -> Engine:
     return engine_or_skip(request.param)
 

@@ -60,7 +60,10 @@ def test_the_table_agrees_with_the_package() -> None:
         pytest.skip("not a checkout")
     listed = tomllib.loads(file.read_text())["project"]["optional-dependencies"]
     needed = {
-        extra: " ".join(re.match(r"[\w-]+", requirement)[0] for requirement in requirements)  # type: ignore[index]
+        extra: " ".join(
+            re.sub(r".*\[.*", r'"\g<0>"', re.match(r"[\w-]+(\[\w+\])?", requirement)[0])  # type: ignore[index]
+            for requirement in requirements
+        )
         for extra, requirements in listed.items()
     }
     assert {extra: needed[extra] for extra in EXTRAS} == EXTRAS

@@ -20,7 +20,7 @@ from hornbeam.ir.types import COMPLEX, TensorType, promote_types
 from hornbeam.ir.verify import verify
 from tests.helpers.installed import engine_or_skip
 
-ENGINES = ("native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor")
+ENGINES = ("native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor", "mlx")
 RNG = np.random.default_rng(5)
 Z = (RNG.normal(size=(3, 4)) + 1j * RNG.normal(size=(3, 4))).astype("complex64")
 W = (RNG.normal(size=(3, 4)) + 1j * RNG.normal(size=(3, 4))).astype("complex64")
@@ -317,7 +317,7 @@ def _eig_matrices() -> list[np.ndarray]:
     ]
 
 
-@pytest.mark.parametrize("engine", ["native", "reference", "jax", "torch", "tensorflow", "pytensor"])
+@pytest.mark.parametrize("engine", ["native", "reference", "jax", "torch", "tensorflow", "pytensor", "mlx"])
 def test_eigenvalues_and_vectors(engine: str) -> None:
     engine_or_skip(engine)
     with engines.using(engine):

@@ -15,7 +15,7 @@ from hornbeam import engines, ops
 from hornbeam.errors import HornbeamTypeError
 from tests.helpers.installed import engine_or_skip
 
-ENGINES = ("native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor")
+ENGINES = ("native", "reference", "jax", "torch", "tensorflow", "onnxruntime", "pytensor", "mlx")
 # What the operators of ONNX cannot compute.
 LACKS = {"onnxruntime": {"eigh", "svd", "svd of wide", "pinv", "lstsq", "norm 2", "nuclear norm", "rank"}}
 

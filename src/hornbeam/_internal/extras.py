@@ -14,6 +14,7 @@ EXTRAS = {
     "image": "pillow scipy",
     "jax": "jax",
     "mlflow": "mlflow",
+    "mlx": '"mlx[cpu]"',
     "onnx": "onnx onnxruntime",
     "orbax": "orbax-checkpoint",
     "parquet": "pyarrow",

@@ -16,6 +16,7 @@ _OPTIONAL = {
     "tensorflow": "tensorflow",
     "onnxruntime": "onnxruntime",
     "pytensor": "pytensor",
+    "mlx": "mlx",
     "matplotlib": "matplotlib",
     "pillow": "PIL",
 }

@@ -95,9 +95,15 @@ def _pytensor(device: str | None = None) -> Engine:
     return PyTensorEngine(device)
 
 
+def _mlx(device: str | None = None) -> Engine:
+    from hornbeam.engines.mlx import MlxEngine
+
+    return MlxEngine(device)
+
+
 _known: dict[str, Callable[..., Engine]] = {
     "native": _native, "reference": _reference, "jax": _jax, "torch": _torch, "tensorflow": _tensorflow,
-    "onnxruntime": _onnxruntime, "pytensor": _pytensor,
+    "onnxruntime": _onnxruntime, "pytensor": _pytensor, "mlx": _mlx,
 }  # fmt: skip
 _WITHOUT_DEVICES = ("native", "reference")
 
