@@ -206,6 +206,31 @@ def test_chains_of_convolutions_stay_with_channels_last(tmp_path: Path) -> None:
     assert len(large) == 2
 
 
+def test_arrays_of_one_number_are_literals(tmp_path: Path) -> None:
+    """As captured values they would be as large as the results: Paddle writes a hard swish with them."""
+    make = onnx.helper.make_node
+    nodes = [
+        make("Conv", ["x", "w"], ["a"]),
+        make("Mul", ["scale", "a"], ["b"]),
+        make("Add", ["b", "three"], ["c"]),
+        make("Transpose", ["c"], ["d"], perm=[0, 2, 3, 1]),
+        make("Div", ["d", "three"], ["y"]),
+    ]
+    arrays = {
+        "w": np.ones((3, 3, 1, 1), "float32"),
+        "scale": np.array([0.5], "float32"),
+        "three": np.array([[[3]]], "float32"),
+    }
+    path = written(tmp_path, nodes, arrays, [2, 3, 8, 8])
+    layer = load_onnx(path).layers[1]
+    x = np.random.default_rng(0).random((2, 3, 8, 8), "float32")
+    np.testing.assert_allclose(
+        outputs_of(path, {"x": x})[0], expected(path.read_bytes(), {"x": x})[0], rtol=1e-5
+    )
+    body = trace_body(lambda x: [layer(Tensor(x)).node], [TensorType((2, 3, 8, 8), "float32")])[0]
+    assert all(node.shape[:1] != (2,) for node in body.inputs[1:])
+
+
 def test_our_export_comes_back_trainable(tmp_path: Path) -> None:
     """Weights inside of loops are trained too."""
     model = hornbeam.Sequential(

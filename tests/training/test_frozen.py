@@ -58,6 +58,16 @@ def test_batch_normalization_goes_into_weights(kind: str, settings: dict[str, bo
     assert names.count("add") == 1
 
 
+def test_a_scale_and_a_shift_by_one_number_are_folded() -> None:
+    image = hb.Input(X.shape[1:])
+    conv = layers.Conv2D(4, 3, activation=lambda y: y * 0.5 + 2.0, bias_initializer="ones")
+    model = hb.Model(image, conv(image))
+    predicted = model.predict(X, verbose=0)
+    assert "mul" not in (names := [node.name for node in plan(model).graph.nodes])
+    assert names.count("add") == 1
+    np.testing.assert_allclose(predicted, np.asarray(model(X, training=True)), rtol=1e-4)
+
+
 def test_a_value_that_is_used_twice_is_not_folded() -> None:
     image = hb.Input(X.shape[1:])
     once = layers.Conv2D(4, 3, padding="same")(image)

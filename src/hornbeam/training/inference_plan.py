@@ -130,11 +130,13 @@ class _Folding:
         return node if inputs == list(node.inputs) else bind(node.primitive, *inputs, **node.params)
 
     def along_last(self, node: Node) -> Node | None:
-        """Return the vector of weights that is broadcast to `node` along its last axis, None for others."""
+        """Return the vector of weights that `node` repeats along its last axis, None if there is none."""
         small = node.inputs[0] if node.name == "broadcast" else node
-        if small not in self.fixed or not small.rank:
+        if small not in self.fixed or not node.rank or is_unknown(node.shape[-1]):
             return None
         count = node.shape[-1]
+        if _size(small) == 1:
+            return p.broadcast(p.reshape(small, ()), (count,), ())
         last = small is node or node.params["dims"][-1] == node.rank - 1
         return p.reshape(small, (count,)) if last and small.shape[-1] == count == _size(small) else None
 

@@ -177,6 +177,8 @@ class GraphRunner:
         is_known = all(x is None or isinstance(x, np.ndarray) for x in inputs)
         if is_known and not any(map(is_graph, call.attributes.values())):
             return tuple(self._evaluate(x) for x in operator.apply(call, inputs))
+        if operator.layout == ANY:
+            inputs = _with_literals(inputs)
         if operator.layout == LAST:
             if inputs[0] is not None and len(channels_last(inputs[0]).shape) > 2:
                 first, *others = operator.apply(call, [channels_last(inputs[0]), *map(plain, inputs[1:])])
@@ -213,6 +215,17 @@ def _to_channels_last(inputs: Sequence[Any]) -> list[Any] | None:
     if not ranks or any(x is not None and _rank(x) > max(ranks) for x in inputs) or min(ranks) < max(ranks):
         return None
     return [_align(x, ranks[0]) for x in inputs]
+
+
+def _with_literals(inputs: Sequence[Any]) -> list[Any]:
+    """Return the operands with arrays of one number as scalars, which are literals of the compiled graph.
+
+    An array would be captured as large as the result that it is broadcast to.
+    """
+    rank = max((_rank(x) for x in inputs if x is not None and not isinstance(x, np.ndarray)), default=0)
+    return [
+        x.reshape(()) if isinstance(x, np.ndarray) and x.size == 1 and x.ndim <= rank else x for x in inputs
+    ]
 
 
 def aligned_before_7(call: Call, inputs: list[Any]) -> list[Any]:
