@@ -198,7 +198,13 @@ COMMANDS: dict[str, dict[str, str | None]] = {
     "train": {"run": "script.py", "launch": None, "tune": "tuned.py --param units=2,3 --trials 2 --seeds 2"},
     "look": {"runs": "", "watch": None, "report": "", "inspect": "model.keras"},
     "give away": {"serve": None, "convert": "model.keras model.npz", "link": "--cflags"},
-    "maintain": {"doctor": "", "verify": "model.keras", "bench": None, "keras-compat": "status"},
+    "maintain": {
+        "doctor": "",
+        "devices": "--no-check",
+        "verify": "model.keras",
+        "bench": None,
+        "keras-compat": "status",
+    },
 }
 TRIED = [(name, words) for group in COMMANDS.values() for name, words in group.items() if words is not None]
 

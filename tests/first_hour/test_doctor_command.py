@@ -100,9 +100,3 @@ def test_gpus_and_engines(
     assert advice in texts(hints)
     assert bool(hints) == bool(advice)
     assert not any(hint.is_problem for hint in hints)
-
-
-def test_the_driver_lists_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
-    listed = "NVIDIA H100, 81559 MiB\nNVIDIA H100, 81559 MiB\n"
-    assert checkup.gpu_names(lambda command: listed) == ["NVIDIA H100, 81559 MiB"] * 2

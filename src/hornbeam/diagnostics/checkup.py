@@ -5,17 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-import platform
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-# Seconds for a driver or a library to answer.
-_SECONDS = 60
+from hornbeam.diagnostics.devices import find_devices, output_of
 
 
 @dataclass(frozen=True)
@@ -103,25 +98,6 @@ _PROBES = {
 }
 
 
-def gpu_names(run: Callable[[list[str]], str] | None = None) -> list[str]:
-    """Return the GPUs of this machine, by the system's word. No library is imported.
-
-    run: function that returns the output of a command, "" if it fails.
-    """
-    run = _output if run is None else run
-    if shutil.which("nvidia-smi"):
-        listed = run(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
-        if listed:
-            return [line.strip() for line in listed.splitlines() if line.strip()]
-    if Path("/dev/nvidia0").exists():
-        return ["an NVIDIA GPU whose driver does not answer (nvidia-smi)"]
-    if Path("/dev/kfd").exists():
-        return ["an AMD GPU"]
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        return ["the GPU of an Apple chip"]
-    return []
-
-
 def gpu_rows(
     names: list[str] | None = None, run: Callable[[list[str]], str] | None = None
 ) -> tuple[list[tuple[str, str]], list[Conclusion]]:
@@ -129,8 +105,9 @@ def gpu_rows(
 
     Libraries are asked in processes of their own, and only if the machine has a GPU.
     """
-    names = gpu_names() if names is None else names
-    run = _output if run is None else run
+    if names is None:  # what Intel and Windows have is for `hornbeam devices`
+        names = [device.name for device in find_devices() if device.kind in ("nvidia", "amd", "apple")]
+    run = output_of if run is None else run
     if not names:
         return [("gpu", "none; the native engine computes on the CPU")], []
     rows = [("gpu", name) for name in names]
@@ -152,15 +129,3 @@ def gpu_rows(
         'hornbeam.set_engine("torch") or ("jax")'
     )
     return rows, [Conclusion(text, is_problem=False)]
-
-
-def _output(command: list[str]) -> str:
-    """Return what a command prints; "" if it fails or does not end."""
-    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, env=environment, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""

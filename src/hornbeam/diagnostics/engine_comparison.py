@@ -91,14 +91,21 @@ def compare_engines(
         raise ValueError(
             "compare_engines() compares compiled steps: compile the model without run_eagerly=True"
         )
+    results = engine_results(model, x, y, steps, names, batch_size)
+    Document([_table(results, steps)]).show()
+    return results
+
+
+def engine_results(
+    model: Model, x: Tree, y: Tree, steps: int, names: Sequence[str], batch_size: int
+) -> list[EngineResult]:
+    """Return what `compare_engines` returns, and print nothing."""
     data = make_data(x, y, None, batch_size, "compare_engines", run_host_layers=host_part(model), steps=steps)
     assert isinstance(data, ArrayData)
     size = min(batch_size, len(data.table))
     rows = np.arange(steps * size).reshape(steps, 1, size) % len(data.table)
     runs = {name: _run(model, data, rows, name) for name in names}
-    results = [_compared(name, run, runs[names[0]]) for name, run in runs.items()]
-    Document([_table(results, steps)]).show()
-    return results
+    return [_compared(name, run, runs[names[0]]) for name, run in runs.items()]
 
 
 def _run(model: Model, data: ArrayData, rows: np.ndarray, name: str) -> _Run:

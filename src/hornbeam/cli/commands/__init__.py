@@ -10,6 +10,7 @@ from hornbeam.cli.commands import (
     bench,
     convert,
     course,
+    devices,
     doctor,
     inspect,
     launch,
@@ -35,5 +36,5 @@ def commands_by_purpose() -> dict[str, list[ModuleType]]:
         "train": [run, launch, tune],
         "look": [runs, watch, report, inspect],
         "give away": [serve, convert, link],
-        "maintain": [doctor, verify, bench, keras_compat],
+        "maintain": [doctor, devices, verify, bench, keras_compat],
     }
