@@ -17,6 +17,8 @@ tracebacks.install()
 # Methods of `Model` that layers above it carry out.
 entry_points.enter(
     {
+        "calibrate_model": "hornbeam.evaluation.conformal.model",
+        "predict_with": "hornbeam.evaluation.conformal.model",
         "explain": "hornbeam.insight",
         "explain_training": "hornbeam.insight",
         "export": "hornbeam.export",

@@ -19,13 +19,13 @@ from __future__ import annotations
 from hornbeam._internal.lazy_imports import explain_missing
 
 __all__ = [
-    "AllocationError", "ArgumentTypeError", "BestOfWarning", "BranchError", "CertificateError",
-    "ConcretizationError", "CorruptFileError", "DerivativeError", "DownloadError", "GraphError",
-    "HornbeamTypeError", "IntervalWarning", "LeakWarning", "LegacyFormatWarning", "LikelyMistakeWarning",
-    "MissingFileError", "MissingModuleError", "MissingNameError", "MissingPrimitiveError", "ModelFileError",
-    "NonFiniteWeightsWarning", "NotRemovableError", "RunError", "SealedError", "ShapeError",
-    "TestSetWarning", "UnknownObjectError", "UnknownOutputError", "UnsafeArchiveError", "ValueNeededError",
-    "VerifyError", "WorkLimitError",
+    "AllocationError", "ArgumentTypeError", "BestOfWarning", "BranchError", "CalibrationError",
+    "CertificateError", "ConcretizationError", "CorruptFileError", "DerivativeError", "DownloadError",
+    "GraphError", "HornbeamTypeError", "IntervalWarning", "LeakWarning", "LegacyFormatWarning",
+    "LikelyMistakeWarning", "MissingFileError", "MissingModuleError", "MissingNameError",
+    "MissingPrimitiveError", "ModelFileError", "NonFiniteWeightsWarning", "NotRemovableError", "RunError",
+    "SealedError", "ShapeError", "TestSetWarning", "UnknownObjectError", "UnknownOutputError",
+    "UnsafeArchiveError", "ValueNeededError", "VerifyError", "WorkLimitError",
 ]  # fmt: skip
 
 # -- tensors and graphs --------------------------------------------------------------------------------------
@@ -150,6 +150,10 @@ class RunError(ValueError):
 
 class SealedError(TypeError):
     """Attempt to train, tune or validate on a sealed test set, or to access its arrays."""
+
+
+class CalibrationError(ValueError):
+    """Calibration data from which the coverage cannot be promised: too few samples, or trained on."""
 
 
 class NotRemovableError(ValueError):

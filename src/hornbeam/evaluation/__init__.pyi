@@ -4,6 +4,7 @@ from hornbeam._internal.intervals import mean_interval as mean_interval
 from hornbeam._internal.intervals import wilson as wilson
 from hornbeam.errors import BestOfWarning as BestOfWarning
 from hornbeam.errors import IntervalWarning as IntervalWarning
+from hornbeam.evaluation import conformal as conformal
 from hornbeam.evaluation.baseline_models import Baselines as Baselines
 from hornbeam.evaluation.baseline_models import baselines as baselines
 from hornbeam.evaluation.comparison import Comparison as Comparison

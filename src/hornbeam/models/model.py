@@ -6,10 +6,12 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
+import numpy as np
+
 from hornbeam import dtype_policies, tree
 from hornbeam._internal.call_errors import explain_arguments
 from hornbeam._internal.entry_points import entry_point
-from hornbeam._internal.typing import Config, ShapeLike, ShapeTree, Tree
+from hornbeam._internal.typing import ArrayLike, Config, ShapeLike, ShapeTree, Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.core.registry import custom_object_scope, exported
 from hornbeam.core.symbolic import KerasTensor, holds_strings, record_call
@@ -24,6 +26,8 @@ from hornbeam.training.methods import TrainingMethods
 from hornbeam.training.model_call import call_as_one_node
 
 if TYPE_CHECKING:
+    from hornbeam.core.typing import DataLike
+    from hornbeam.models.calibration import PredictionCalibration
     from hornbeam.quantizers import QuantizationConfig
     from hornbeam.training.callbacks.base import History
     from hornbeam.visualization.explanation import Explanation
@@ -370,6 +374,128 @@ class Model(SavingMethods, TrainingMethods):
             self, x, y, samples=samples, batch_size=batch_size, epochs=epochs, history=history
         )
         return explanation
+
+    # -- prediction sets and intervals -------------------------------------------------------------
+
+    @explain_arguments
+    def calibrate(
+        self,
+        x: DataLike,
+        y: Tree = None,
+        coverage: float = 0.9,
+        *,
+        method: str = "auto",
+        by_class: bool = False,
+        groups: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> PredictionCalibration:
+        """Calibrate prediction sets or intervals, by split conformal prediction.
+
+        `predict_sets` or `predict_interval` then contain the truth with a probability of at least
+        `coverage`, if calibration and new samples are exchangeable: drawn alike. The calibration is saved
+        with the model and exported with it; it holds for the present weights, until they change.
+
+        Args:
+            x: Arrays of inputs (samples, ...) as for `evaluate`, which were neither trained on nor used to
+                choose the model. Or a Dataset of batches (x, y).
+            y: Arrays of targets (samples, ...).
+            coverage: Number in (0, 1).
+            method: Score, see `evaluation.conformal`. "lac", "aps" or "raps" for classes; "absolute", or of a
+                model with two outputs "normalized" (a value, and the scale of its error) or "cqr" (two
+                quantiles) for numbers. "auto" is "lac" for classes, and "absolute" for one number.
+            by_class: True gives the coverage to each class, for classifiers.
+            groups: Group of each sample (samples,): gives the coverage to each group. `predict_sets` and
+                `predict_interval` then need the groups, too.
+            weights: Weight of each sample (samples,), density of the new inputs / density of these, under a
+                covariate shift. `predict_sets` and `predict_interval` then need weights, too.
+            batch_size: Samples of a step, 32 by default.
+
+        Returns:
+            The calibration, `ConformalSets` or `ConformalIntervals`: print it, or measure its coverage by
+            `evaluate`.
+
+        Raises:
+            CalibrationError: For samples that were trained on, and for fewer than the coverage needs; the
+                message has their number. Samples of generators and datasets, and those of a `fit` before the
+                model was saved, are not known.
+            ValueError: For outputs or targets that do not fit, NaN, or unknown methods.
+            SealedError: If the data are sealed.
+
+        Example:
+            >>> model.calibrate(x_calibration, y_calibration, coverage=0.9)  # doctest: +SKIP
+            >>> model.predict_sets(x_new)  # doctest: +SKIP
+        """
+        calibration: PredictionCalibration = entry_point("calibrate_model")(
+            self,
+            x,
+            y,
+            coverage,
+            method=method,
+            by_class=by_class,
+            groups=groups,
+            weights=weights,
+            batch_size=batch_size,
+        )
+        return calibration
+
+    def predict_sets(
+        self,
+        x: DataLike,
+        *,
+        groups: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Return the classes that each sample may have, after `calibrate`.
+
+        Args:
+            x: Arrays of inputs (samples, ...), as for `predict`.
+            groups: Group of each sample (samples,), after a calibration by group.
+            weights: Weight of each sample (samples,), after a calibration with weights.
+            batch_size: Samples of a step, 32 by default.
+
+        Returns:
+            Booleans (samples, classes): True for the classes in the set. It has the most probable class.
+
+        Raises:
+            ValueError: Without a calibration of the present weights, or for a model of numbers.
+            CalibrationError: For a group without calibration data.
+
+        Example:
+            >>> [np.flatnonzero(row) for row in model.predict_sets(x_new)]  # doctest: +SKIP
+        """
+        sets: np.ndarray = entry_point("predict_with")(self, x, "sets", groups, weights, batch_size)
+        return sets
+
+    def predict_interval(
+        self,
+        x: DataLike,
+        *,
+        groups: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
+        """Return the range in which the number of each sample is expected, after `calibrate`.
+
+        Args:
+            x: Arrays of inputs (samples, ...), as for `predict`.
+            groups: Group of each sample (samples,), after a calibration by group.
+            weights: Weight of each sample (samples,), after a calibration with weights.
+            batch_size: Samples of a step, 32 by default.
+
+        Returns:
+            Array (samples, 2) of lower and upper bounds.
+
+        Raises:
+            ValueError: Without a calibration of the present weights, or for a classifier.
+            CalibrationError: For a group without calibration data.
+
+        Example:
+            >>> low, high = model.predict_interval(x_new).T  # doctest: +SKIP
+        """
+        bounds: np.ndarray = entry_point("predict_with")(self, x, "intervals", groups, weights, batch_size)
+        return bounds
 
     # -- config ------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 
 from hornbeam._internal import warning_policy
+from hornbeam._internal.conformal_config import CONFORMAL, conformal_config
 from hornbeam._internal.input_statistics import TRAINING_INPUTS, from_config, to_config
 from hornbeam._internal.version import version
 from hornbeam._internal.warn import warn_user
@@ -135,6 +136,9 @@ def _members_of(model: Model) -> dict[str, Any]:
         WRITER: version(),
         TRAINING_INPUTS: to_config(inputs),
     }
+    calibration = None if trainer is None else trainer.conformal.get(model)
+    if calibration is not None:
+        metadata[CONFORMAL] = calibration
     parts, weights = complete_parts(model), io.BytesIO()
     write_weights(parts, end_of_training(model), weights)
     texts = {ASSETS + name: text.encode("utf-8", STRAY_BYTES) for name, text in assets_of(parts).items()}
@@ -229,4 +233,5 @@ def load_model(
     about = parse_json(members.metadata, METADATA) if members.metadata else None
     if isinstance(about, dict) and trainer_of(model) is not None:
         trainer_of(model).training_inputs.statistics = from_config(about.get(TRAINING_INPUTS))
+        trainer_of(model).conformal.set(conformal_config(about.get(CONFORMAL)), model)
     return model

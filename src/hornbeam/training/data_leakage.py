@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam._internal.row_hash import HashSketch, count_matches, evenly_spaced, fingerprint, hash_rows
+from hornbeam._internal.row_hash import (
+    HashSketch,
+    count_matches,
+    evenly_spaced,
+    fingerprint,
+    hash_rows,
+    hash_samples,
+)
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.data import Dataset
@@ -205,6 +212,62 @@ class TrainingRowHashes:
                     "good. Call adapt(x_train), with the training part alone, before fit()",
                     LeakWarning,
                 )
+
+
+# Numbers, and rows, of a training whose hashes are kept: some milliseconds.
+_HASHED_VALUES, _HASHED_ROWS = 1 << 21, 1 << 16
+
+
+class TrainingSamples:
+    """Hashes of samples, arrays in memory, that a model was trained on; of many, of evenly spaced ones."""
+
+    def __init__(self) -> None:
+        self._hashes = HashSketch()
+        self._fingerprints: set[str] = set()
+        # Largest fraction of the samples of a training that equal others of them, and that were hashed.
+        self._repeated = self._fraction = 0.0
+
+    def add(self, data: Data) -> None:
+        """Remember the samples of a training."""
+        if not isinstance(data, ArrayData) or not (leaves := _numbers(data.table)):
+            return
+        if data.rows is None and not data.uses_all_rows:
+            return
+        rows = np.arange(len(data.table)) if data.rows is None else data.rows
+        width = sum(leaf[0].size for leaf in leaves)
+        kept = np.sort(rows)[evenly_spaced(len(rows), min(_HASHED_ROWS, max(_HASHED_VALUES // width, 64)))]
+        samples = [leaf[kept] for leaf in leaves]
+        key = fingerprint(samples)
+        if key not in self._fingerprints:
+            self._fingerprints.add(key)
+            hashes, counts = np.unique(_hashes_of(samples), return_counts=True)
+            self._hashes.add(hashes)
+            self._repeated = max(self._repeated, float(counts[counts > 1].sum() / counts.sum()))
+            self._fraction = max(self._fraction, len(kept) / len(rows))
+
+    def count(self, data: Data) -> int:
+        """Count samples that were trained on, among those that are hashed; 0 if chance may explain it.
+
+        In tables of few categories samples equal others by chance: new ones as often as those of the training
+        equal each other.
+        """
+        if not len(self._hashes) or not isinstance(data, ArrayData) or not (leaves := _numbers(data.table)):
+            return 0
+        hashes = self._hashes.comparable(_hashes_of(leaves))
+        matches = int(self._hashes.has(hashes).sum())
+        by_chance = self._repeated * len(hashes)
+        most = 1.5 * by_chance + 4 * by_chance**0.5 + 0.01 * self._fraction * len(hashes) + 1
+        return matches if matches > most else 0
+
+
+def _numbers(batch: Batch) -> list[np.ndarray]:
+    """Return the inputs if all of them are dense arrays of numbers, else an empty list."""
+    dense = all(not isinstance(x, SparseRows) and x.dtype.kind in "biuf" and x.size for x in batch.x_leaves)
+    return list(batch.x_leaves) if dense else []
+
+
+def _hashes_of(arrays: list[np.ndarray]) -> np.ndarray:
+    return hash_samples(arrays, [np.float32] * len(arrays))
 
 
 def unsealed(x: Tree, y: Tree, sample_weight: Tree, fitting: bool) -> tuple[Any, Any, Any, Sealed | None]:

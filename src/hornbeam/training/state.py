@@ -28,6 +28,7 @@ from hornbeam.training.packing import Batch, Signature
 from hornbeam.training.stateless_step import StatelessStep, is_stateless
 from hornbeam.training.step import EagerStep, Predictor, Step
 from hornbeam.training.steps import Steps, check_model_inputs
+from hornbeam.training.stored_calibration import StoredCalibration
 from hornbeam.training.trainable_at_compile import trainable_as_compiled
 from hornbeam.training.training_inputs import TrainingInputs
 
@@ -60,6 +61,7 @@ class TrainingState:
         self.weight_cache: WeightCache = {}
         self.validation_fingerprints = ValidationFingerprints()
         self.training_inputs = TrainingInputs()
+        self.conformal = StoredCalibration()
         # Held while a step is traced: tracing may build the layers, which only one thread can do.
         self.tracing = threading.RLock()
 

@@ -31,6 +31,7 @@ from hornbeam.training.check_samples import check_count
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import (
     TrainingRowHashes,
+    TrainingSamples,
     count_evaluation,
     unsealed,
     warn_of_neighboring_copies,
@@ -77,6 +78,7 @@ class Trainer(TrainingState):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.training_rows = TrainingRowHashes()
+        self.training_samples = TrainingSamples()
         # Where the last training, or that of the file, ended.
         self.resume_point: ResumePoint | None = None
 
@@ -199,6 +201,7 @@ class Trainer(TrainingState):
             if mode == "auto":
                 warn_of_neighboring_copies(data.known)
             data, validation, sentence = split(data, settings.validation_split, mode, validation_size)
+        self.training_samples.add(data)
         execution = self.steps_per_execution
         settings.steps = check_arguments.limit_steps("steps_per_epoch", settings.steps, data, execution)
         self._validate_and_trace("train", data, settings.steps, class_weight)

@@ -1,0 +1,13 @@
+from hornbeam.errors import CalibrationError as CalibrationError
+from hornbeam.evaluation.conformal.adaptive import AdaptiveIntervals as AdaptiveIntervals
+from hornbeam.evaluation.conformal.coverage import Coverage as Coverage
+from hornbeam.evaluation.conformal.coverage import evaluate_coverage as evaluate_coverage
+from hornbeam.evaluation.conformal.cross import CrossConformal as CrossConformal
+from hornbeam.evaluation.conformal.cross import cross_conformal as cross_conformal
+from hornbeam.evaluation.conformal.intervals import ConformalIntervals as ConformalIntervals
+from hornbeam.evaluation.conformal.intervals import calibrate_intervals as calibrate_intervals
+from hornbeam.evaluation.conformal.quantiles import conformal_quantile as conformal_quantile
+from hornbeam.evaluation.conformal.quantiles import coverage_range as coverage_range
+from hornbeam.evaluation.conformal.quantiles import required_samples as required_samples
+from hornbeam.evaluation.conformal.sets import ConformalSets as ConformalSets
+from hornbeam.evaluation.conformal.sets import calibrate_sets as calibrate_sets
