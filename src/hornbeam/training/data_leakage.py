@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -214,18 +215,17 @@ class TrainingRowHashes:
                 )
 
 
-# Numbers, and rows, of a training whose hashes are kept: some milliseconds.
-_HASHED_VALUES, _HASHED_ROWS = 1 << 21, 1 << 16
+# So many samples of a training are hashed, by so many of their numbers, and so many trainings are known: less
+# than a hundredth of the time of an epoch.
+_HASHED_ROWS, _HASHED_COLUMNS, _TRAININGS = 512, 64, 1000
 
 
 class TrainingSamples:
     """Hashes of samples, arrays in memory, that a model was trained on; of many, of evenly spaced ones."""
 
     def __init__(self) -> None:
-        self._hashes = HashSketch()
-        self._fingerprints: set[str] = set()
-        # Largest fraction of the samples of a training that equal others of them, and that were hashed.
-        self._repeated = self._fraction = 0.0
+        # Hashes of a training, and the fraction of its samples that they are of.
+        self._trainings: deque[tuple[np.ndarray, float]] = deque(maxlen=_TRAININGS)
 
     def add(self, data: Data) -> None:
         """Remember the samples of a training."""
@@ -233,17 +233,12 @@ class TrainingSamples:
             return
         if data.rows is None and not data.uses_all_rows:
             return
-        rows = np.arange(len(data.table)) if data.rows is None else data.rows
-        width = sum(leaf[0].size for leaf in leaves)
-        kept = np.sort(rows)[evenly_spaced(len(rows), min(_HASHED_ROWS, max(_HASHED_VALUES // width, 64)))]
-        samples = [leaf[kept] for leaf in leaves]
-        key = fingerprint(samples)
-        if key not in self._fingerprints:
-            self._fingerprints.add(key)
-            hashes, counts = np.unique(_hashes_of(samples), return_counts=True)
-            self._hashes.add(hashes)
-            self._repeated = max(self._repeated, float(counts[counts > 1].sum() / counts.sum()))
-            self._fraction = max(self._fraction, len(kept) / len(rows))
+        size = len(data.table) if data.rows is None else len(data.rows)
+        kept = evenly_spaced(size, _HASHED_ROWS)
+        rows = kept if data.rows is None else data.rows[kept]
+        hashes = _hashes_of([leaf[rows] for leaf in leaves])
+        if not self._trainings or not np.array_equal(hashes, self._trainings[-1][0]):
+            self._trainings.append((hashes, len(kept) / size))
 
     def count(self, data: Data) -> int:
         """Count samples that were trained on, among those that are hashed; 0 if chance may explain it.
@@ -251,13 +246,19 @@ class TrainingSamples:
         In tables of few categories samples equal others by chance: new ones as often as those of the training
         equal each other.
         """
-        if not len(self._hashes) or not isinstance(data, ArrayData) or not (leaves := _numbers(data.table)):
+        if not self._trainings or not isinstance(data, ArrayData) or not (leaves := _numbers(data.table)):
             return 0
-        hashes = self._hashes.comparable(_hashes_of(leaves))
-        matches = int(self._hashes.has(hashes).sum())
-        by_chance = self._repeated * len(hashes)
-        most = 1.5 * by_chance + 4 * by_chance**0.5 + 0.01 * self._fraction * len(hashes) + 1
-        return matches if matches > most else 0
+        hashes = _hashes_of(leaves)
+        matches = int(np.isin(hashes, np.concatenate([words for words, _ in self._trainings])).sum())
+        by_chance = len(hashes) * max(_repeated(words) for words, _ in self._trainings)
+        allowed = 0.01 * len(hashes) * max(fraction for _, fraction in self._trainings)
+        return matches if matches > 1.5 * by_chance + 4 * by_chance**0.5 + allowed + 1 else 0
+
+
+def _repeated(hashes: np.ndarray) -> float:
+    """Return the fraction of samples that equal others of them."""
+    counts = np.unique(hashes, return_counts=True)[1]
+    return float(counts[counts > 1].sum() / len(hashes))
 
 
 def _numbers(batch: Batch) -> list[np.ndarray]:
@@ -267,7 +268,9 @@ def _numbers(batch: Batch) -> list[np.ndarray]:
 
 
 def _hashes_of(arrays: list[np.ndarray]) -> np.ndarray:
-    return hash_samples(arrays, [np.float32] * len(arrays))
+    flat = [array.reshape(len(array), -1) for array in arrays]
+    columns = [array[:, evenly_spaced(array.shape[1], _HASHED_COLUMNS)] for array in flat]
+    return hash_samples(columns, [np.float32] * len(columns))
 
 
 def unsealed(x: Tree, y: Tree, sample_weight: Tree, fitting: bool) -> tuple[Any, Any, Any, Sealed | None]:

@@ -20,7 +20,7 @@ from hornbeam.training.batches import global_signature
 from hornbeam.training.bounded import Bounded
 from hornbeam.training.check_inputs import ONE_SAMPLE
 from hornbeam.training.compile_config import CompileMetrics, Losses, describe
-from hornbeam.training.data_leakage import ValidationFingerprints
+from hornbeam.training.data_leakage import TrainingSamples, ValidationFingerprints
 from hornbeam.training.inference_plan import WeightCache
 from hornbeam.training.logs import checked_logs
 from hornbeam.training.nan_debug import CheckedStep
@@ -61,6 +61,7 @@ class TrainingState:
         self.weight_cache: WeightCache = {}
         self.validation_fingerprints = ValidationFingerprints()
         self.training_inputs = TrainingInputs()
+        self.training_samples = TrainingSamples()
         self.conformal = StoredCalibration()
         # Held while a step is traced: tracing may build the layers, which only one thread can do.
         self.tracing = threading.RLock()
@@ -68,6 +69,7 @@ class TrainingState:
     def release_weights(self) -> None:
         """Drop all copies of the weights, which are about to change."""
         self.weight_cache.clear()
+        self.conformal.release_weights()
         for predictor in list(self.predictors.values()):
             if predictor.plan is not None:
                 predictor.plan.release()

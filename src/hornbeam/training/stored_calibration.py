@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam._internal.row_hash import fingerprint
+from hornbeam.ir.node import Node
 from hornbeam.layers.network import Network
 
 
@@ -16,6 +17,8 @@ class StoredCalibration:
     def __init__(self) -> None:
         self._config: dict[str, Any] | None = None
         self._fingerprint = ""
+        # Nodes of the weights that were found to be the same: an assignment gives a variable a new one.
+        self._known: list[Node] = []
 
     def set(self, config: dict[str, Any] | None, model: Network) -> None:
         """Keep a config for the present weights of the model."""
@@ -24,8 +27,19 @@ class StoredCalibration:
 
     def get(self, model: Network) -> dict[str, Any] | None:
         """Return the config, None without one, or if the weights have changed since."""
-        same = self._config is not None and _fingerprint(model) == self._fingerprint
-        return self._config if same else None
+        if self._config is None:
+            return None
+        nodes = [variable.node for variable in model.weights]
+        if self._known == nodes:
+            return self._config
+        if _fingerprint(model) != self._fingerprint:
+            return None
+        self._known = nodes
+        return self._config
+
+    def release_weights(self) -> None:
+        """Drop the nodes of the weights: training may change them in place."""
+        self._known = []
 
 
 def _fingerprint(model: Network) -> str:

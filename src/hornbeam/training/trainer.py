@@ -31,7 +31,6 @@ from hornbeam.training.check_samples import check_count
 from hornbeam.training.compile_config import describe
 from hornbeam.training.data_leakage import (
     TrainingRowHashes,
-    TrainingSamples,
     count_evaluation,
     unsealed,
     warn_of_neighboring_copies,
@@ -78,7 +77,6 @@ class Trainer(TrainingState):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.training_rows = TrainingRowHashes()
-        self.training_samples = TrainingSamples()
         # Where the last training, or that of the file, ended.
         self.resume_point: ResumePoint | None = None
 
