@@ -2,7 +2,7 @@
 # Try the mlx engine on a Mac, in about five minutes: tools/try_on_mac.sh [WHEEL]
 #
 # Installs Hornbeam (a wheel, by default this checkout, which needs Rust) with MLX into a fresh environment,
-# checks every primitive, trains four models beside the native engine (and beside torch:mps with TORCH=1),
+# checks every primitive, trains four models beside the native engine (with TORCH=1 on torch:mps, too),
 # and writes mac_report.md, to be pasted into an issue. PYTHON=... selects another Python than python3.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -46,7 +46,7 @@ PY
 printf '## The mlx engine on a Mac\n' >"$report"
 section "Machine" machine
 section "Primitives" "$python" -m hornbeam.engines.conformance mlx
-for engine in native mlx ${TORCH:+torch:mps}; do
+for engine in mlx ${TORCH:+torch:mps}; do
   section "Training on $engine" training "$engine"
 done
 echo "Please paste $report into an issue."

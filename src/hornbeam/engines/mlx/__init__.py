@@ -136,6 +136,8 @@ class MlxEngine(TableEngine):
         """Return the function for a node; on a GPU, in a stream of the CPU for what the GPU lacks."""
         if node.primitive is not None and by_numpy(node):
             return from_reference(node.primitive)
+        if node.name in FUSED and node.dtype == "float64":  # these have the digits of float32
+            return None
         fn = super().lower(node)
         return _on_cpu(fn) if fn is not None and self.on_gpu and _needs_cpu(node) else fn
 
@@ -200,7 +202,13 @@ def _on_cpu(fn: Callable[..., Any]) -> Callable[..., Any]:
     return on_cpu
 
 
+# Fused kernels. That of attention has no row sums of its softmax, which gradients need.
+FUSED: Table = {
+    "layer_norm": lambda x, gamma, beta, *, epsilon, **_: mx.fast.layer_norm(x, gamma, beta, epsilon),
+    "rms_norm": lambda x, gamma, *, epsilon, **_: mx.fast.rms_norm(x, gamma, epsilon),
+}
+
 TABLE: Table = {
-    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **STRUCTURE,
+    **UNARY, **BINARY, **SHAPE, **REDUCE, **INDEX, **CONTRACT, **LINALG, **STRUCTURE, **FUSED,
     "random_bits": random_bits, "eig": from_reference(PRIMITIVES["eig"]),
 }  # fmt: skip
