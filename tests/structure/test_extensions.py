@@ -23,10 +23,7 @@ DOORS = {
     "hornbeam/_internal/origin.py": {"hornbeam_compat", "keras_hornbeam"},
     "hornbeam/as_keras.py": {"hornbeam_compat.installation"},
     "hornbeam/cli/bench/workloads/common.py": {"keras_hornbeam"},
-    "hornbeam/cli/commands/__init__.py": {
-        "hornbeam_compat.commands.keras_compat",
-        "hornbeam_compat.commands.run",
-    },
+    "hornbeam/cli/commands/__init__.py": {"hornbeam_compat.commands"},
     "hornbeam/cli/script_trials.py": {"hornbeam_compat.programs"},
 }
 FACADE = "hornbeam.extensions"

@@ -24,17 +24,17 @@ from hornbeam.cli.commands import (
     watch,
 )
 
-# Commands of extensions: these modules import the library, which imports them when it runs as a program.
-EXTENSIONS = ("hornbeam_compat.commands.run", "hornbeam_compat.commands.keras_compat")
+# Package with the commands of extensions: it imports the library, which imports it when it runs as a program.
+EXTENSION = "hornbeam_compat.commands"
 
 
 def commands_by_purpose() -> dict[str, list[ModuleType]]:
     """Return the modules of the commands by what they are for, in the order of `hornbeam --help`."""
-    run, keras_compat = map(importlib.import_module, EXTENSIONS)
+    extension = importlib.import_module(EXTENSION)
     return {
         "learn": [mnist, course],
-        "train": [run, launch, tune],
+        "train": [extension.run, launch, tune],
         "look": [runs, watch, report, inspect],
         "give away": [serve, convert, link],
-        "maintain": [doctor, devices, verify, bench, keras_compat],
+        "maintain": [doctor, devices, verify, bench, extension.keras_compat, extension.keras_backend],
     }
