@@ -48,13 +48,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _choose(config: pytest.Config, items: list[pytest.Item], part: str) -> None:
     numbers: Counter[object] = Counter()
-    chosen: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    chosen: dict[str, list[pytest.Item]] = {"quick": [], "rest": [], "": []}
     for item in items:
         is_long = item.get_closest_marker("long") is not None
-        chosen[not is_long and numbers[item.path] % QUICK == 0].append(item)
+        is_quick = not is_long and numbers[item.path] % QUICK == 0
+        is_left_out = item.get_closest_marker("sampled") is not None and numbers[item.path] % SAMPLE != 0
+        chosen["quick" if is_quick else "" if is_left_out else "rest"].append(item)
         numbers[item.path] += not is_long
-    items[:] = chosen[part == "quick"]
-    config.hook.pytest_deselected(items=chosen[part != "quick"])
+    items[:] = chosen.pop(part)
+    config.hook.pytest_deselected(items=[item for others in chosen.values() for item in others])
 
 
 LEFT_OUT = "no time is left"
@@ -62,6 +64,8 @@ LEFT_OUT = "no time is left"
 
 # `--part quick` has the first test of each module and every tenth after it, but for those marked `long`.
 QUICK = 10
+# Of tests marked `sampled`, `--part rest` has every third.
+SAMPLE = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -22,6 +22,8 @@ from tests.helpers.planted import (  # noqa: F401
 )
 from tests.helpers.planted.listen import MISTAKES, RIGHT, listen
 
+pytestmark = pytest.mark.sampled
+
 PAGE = Path(__file__).parents[2] / "benchmarks" / "mistakes.md"
 
 

@@ -18,7 +18,7 @@ import hornbeam
 keras = pytest.importorskip("keras", reason="Keras is needed to compare with")
 
 # What Keras and JAX warn of is not ours to mend.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.sampled]
 
 BOTH = (hornbeam, keras)
 SCRIPTS = [np.random.default_rng(seed).normal(size=12).round(1).tolist() for seed in range(4)]

@@ -15,6 +15,8 @@ from tests.helpers.parity.cases_exchange import ALL, EXCHANGED
 from tests.helpers.parity.comparison import fresh, leaves
 from tests.helpers.parity.exchange import WHOLE_MODELS, build_model, outputs_of, random_model
 
+pytestmark = pytest.mark.sampled
+
 
 @pytest.mark.parametrize("index", EXCHANGED, ids=lambda i: f"{i} {ALL[i].make}".replace("/", "|"))
 def test_a_model_with_each_layer(index: int, tmp_path: Path) -> None:

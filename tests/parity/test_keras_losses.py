@@ -17,6 +17,8 @@ from tests.helpers.parity.comparison import Comparison, dtype_of, fresh
 from tests.helpers.parity.configs import SIDES, check_configs
 from tests.helpers.parity.reasons import WITHOUT_CASE
 
+pytestmark = pytest.mark.sampled
+
 LOSSES = loss_cases.inputs()
 METRICS = metric_cases.inputs()
 

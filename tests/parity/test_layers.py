@@ -30,6 +30,8 @@ from tests.helpers.parity.reasons import (
     WITHOUT_HALF,
 )
 
+pytestmark = pytest.mark.sampled
+
 ALL = [*CASES, *MORE]
 
 

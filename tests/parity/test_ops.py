@@ -19,6 +19,8 @@ from tests.helpers.parity.cases_ops import EAGER, GROUPS, expressions, values
 from tests.helpers.parity.comparison import Comparison, NothingToCompare, dtype_of, fresh, leaves
 from tests.helpers.parity.reasons import WITHOUT_CASE
 
+pytestmark = pytest.mark.sampled
+
 VALUES = values()
 DTYPES = ("float16", "bfloat16", "int8", "int32", "uint8", "bool")
 

@@ -11,6 +11,8 @@ import pytest
 
 import hornbeam
 
+pytestmark = pytest.mark.sampled
+
 TOKENS = np.arange(12).reshape(2, 6) % 11
 CONFIGS: dict[str, Any] = {
     "int8": lambda lib: lib.Int8QuantizationConfig(),

@@ -27,6 +27,8 @@ from tests.helpers.parity.exchange import draw, sample
 from tests.helpers.parity.grammar import build, write
 from tests.helpers.parity.tolerances import TOLERANCES
 
+pytestmark = pytest.mark.sampled
+
 START, STOP = (int(n) for n in os.environ.get("HORNBEAM_RANDOM_MODELS", "0:2000").split(":"))
 IN_CI = 25
 

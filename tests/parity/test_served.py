@@ -19,6 +19,8 @@ pytest.importorskip("onnxruntime")
 
 from tests.helpers.parity.served import served
 
+pytestmark = pytest.mark.sampled
+
 NEAR = 5e-6
 # Classes that layers are made of, or that hold what the caller gives: no layers to be exported by themselves.
 FRAMES = {

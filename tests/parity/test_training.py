@@ -17,6 +17,8 @@ import hornbeam
 from tests.helpers.parity.both import set_random_weights
 from tests.helpers.parity.comparison import Comparison, fresh
 
+pytestmark = pytest.mark.sampled
+
 SIDES = (hornbeam, keras)
 RNG = np.random.default_rng(21)
 X = RNG.normal(size=(22, 4)).astype("float32")
