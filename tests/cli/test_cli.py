@@ -13,6 +13,7 @@ import pytest
 
 import hornbeam
 from hornbeam._internal import terminal
+from hornbeam.certificate import read as read_certificate
 from hornbeam.cli import main
 from hornbeam.cli.commands import link
 from hornbeam.cli.mnist import digits, speedrun, warp
@@ -291,7 +292,8 @@ def test_mnist_at_a_small_size(
     tiny: list[hornbeam.Model] = []
     train = speedrun.train
     monkeypatch.setattr(speedrun, "train", lambda *args: tiny.append(train(*args)) or tiny[-1])
-    assert main(["mnist", "--epochs", "2", "--train-samples", "3000", "--output", str(tmp_path)]) == 0
+    words = ["mnist", "--epochs", "2", "--train-samples", "3000", "--output", str(tmp_path)]
+    assert main([*words, "--certificate", "m.cert"]) == 0
     shown = capsys.readouterr().out
     assert "95% interval" in shown
     assert "taken for" in shown
@@ -312,6 +314,15 @@ def test_mnist_at_a_small_size(
     assert set(recorded.parts) == set(PARTS)
     assert main(["report"]) == 0
     assert "95% interval" in (folder / "report.html").read_text()
+    (x, y) = mnist.load_data()[1]
+    np.savez("test.npz", x_test=x[..., None].astype("float32") / 255, y_test=y)
+    program = "hornbeam " + " ".join([*words, "--certificate", "m.cert"])
+    capsys.readouterr()
+    assert main(["verify", "m.cert", "--program", program, "--data", "test.npz"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "48 of 48 steps" in shown
+    assert "evaluation on 10,000 test samples" in shown
+    assert not read_certificate("m.cert")["predicate"]["caveats"]
 
 
 def test_split_is_stratified_and_complete() -> None:

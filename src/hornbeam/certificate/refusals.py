@@ -150,7 +150,7 @@ def impure_functions(data: Data | None) -> list[Callable[..., Any]]:
     """List the user's functions in a pipeline whose results may depend on more than their arguments."""
     source = getattr(data, "source", None) or getattr(getattr(data, "cursor", None), "source", None)
     if isinstance(source, PyDataset):
-        return [type(source).__getitem__]
+        return [] if is_own(type(source)) else [type(source).__getitem__]
     pending: list[Any] = [stage_of(source)] if isinstance(source, Dataset) else []
     functions: list[Callable[..., Any]] = []
     while pending:

@@ -6,6 +6,7 @@ import os
 import random
 import runpy
 import secrets
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,7 +59,8 @@ def verify(
         path: The certificate.
         data: An `.npz` file with the arrays `x`, `y` (or `x_train`, `y_train`), for validation data `x_val`,
             `y_val`, for evaluations `x_test`, `y_test`. None makes nothing again, unless `program` is given.
-        program: Script that trained. It is run until its `fit` with a certificate begins: only for a script
+        program: Script that trained, as text also with its arguments ("train.py --seed 3", "hornbeam mnist
+            --certificate m.cert"). It is run until its `fit` with a certificate begins: only for a script
             that you trust.
         steps: Fraction of the segments that are made again, from 0 to 1. The last one is always among them.
             Without states all are, from the first step on.
@@ -210,13 +212,20 @@ def _make_again(
 
 
 def _run_program(replay: Replay, program: str | os.PathLike[str]) -> None:
-    path = str(Path(program).resolve())
+    text = os.fspath(program)
+    words = [text] if os.path.exists(text) else shlex.split(text, posix=os.name != "nt")
+    path = str(Path(words[0]).resolve())
     before = sys.argv, list(sys.path)
-    sys.argv, sys.path[:0] = [path], [os.path.dirname(path)]
+    sys.argv, sys.path[:0] = [path, *words[1:]], [os.path.dirname(path)]
     replay.checks_program = True
     try:
         with override(current_replay, replay):
-            runpy.run_path(path, run_name="__main__")
+            if words[0] == "hornbeam":
+                runpy.run_module("hornbeam", run_name="__main__")
+            else:
+                runpy.run_path(path, run_name="__main__")
+    except SystemExit:  # without a fit() to certify, as `_make_again` says
+        return
     finally:
         sys.argv, sys.path[:] = before
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from hornbeam.cli.arguments import add_engine_option, choose_engine, integer, positive_int
+from hornbeam.cli.arguments import add_engine_option, choose_engine, integer, positive_int, print_error
+from hornbeam.errors import CertificateError
 
 HELP = "train a good small net on the bundled MNIST digits and report on it"
 DESCRIPTION = (
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", default="runs", metavar="FOLDER", help="folder in which the run is recorded (default runs)"
     )
+    parser.add_argument(
+        "--certificate", metavar="FILE.cert", help="write a certificate of the training (see hornbeam verify)"
+    )
     parser.add_argument("--no-record", action="store_true", help="do not record the run")
     parser.add_argument(
         "--speedrun",
@@ -52,16 +56,24 @@ def run(args: argparse.Namespace) -> int:
     if not choose_engine(args.engine):
         return 2
     if args.speedrun:
+        if args.certificate is not None:
+            print_error("hornbeam mnist", "--speedrun writes no certificate; leave one of the two out")
+            return 2
         from hornbeam.cli.mnist import speedrun
 
         return speedrun.run(seed=args.seed, validate=args.validate, train_samples=args.train_samples)
     from hornbeam.cli.mnist import training
 
-    return training.run(
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        seed=args.seed,
-        train_samples=args.train_samples,
-        output=args.output,
-        runs=None if args.no_record else args.runs,
-    )
+    try:
+        return training.run(
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            train_samples=args.train_samples,
+            output=args.output,
+            runs=None if args.no_record else args.runs,
+            certificate=args.certificate,
+        )
+    except CertificateError as error:
+        print_error("hornbeam mnist", error)
+        return 2

@@ -20,7 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="FILE.npz", help="arrays x and y, x_val and y_val, x_test and y_test"
     )
     certificate.add_argument(
-        "--program", metavar="SCRIPT.py", help="run this script to train again; only if you trust it"
+        "--program",
+        metavar="SCRIPT.py",
+        help="run this script to train again; only if you trust it. With arguments in quotes: "
+        "'train.py --seed 3', 'hornbeam mnist --certificate m.cert'",
     )
     certificate.add_argument(
         "--steps",

@@ -8,6 +8,8 @@ validation set; the test set is evaluated once, at the end.
 from __future__ import annotations
 
 import importlib.util
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from hornbeam import layers
 from hornbeam._internal.extras import install_command
 from hornbeam._internal.intervals import wilson
 from hornbeam._internal.terminal import command, paint, print_wrapped, uses_color
-from hornbeam.callbacks import Callback, Doctor, EarlyStopping, RunRecorder
+from hornbeam.callbacks import Callback, Certificate, Doctor, EarlyStopping, RunRecorder
 from hornbeam.cli.mnist import speedrun
 from hornbeam.cli.mnist.digits import VALIDATION, one_cycle, process_age, split
 from hornbeam.cli.mnist.warp import WarpedDigits
@@ -72,9 +74,19 @@ def build() -> Model:
 
 
 def run(
-    *, epochs: int, batch_size: int, seed: int, train_samples: int | None, output: str, runs: str | None
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    train_samples: int | None,
+    output: str,
+    runs: str | None,
+    certificate: str | None = None,
 ) -> int:
-    """Train, evaluate and report; return the exit status. The run is recorded in `runs` unless it is None."""
+    """Train, evaluate and report; return the exit status.
+
+    The run is recorded in the folder `runs`, and a certificate written to a file, unless they are None.
+    """
     (digits, y_train), (x_test, y_test) = mnist.load_data()
     x_train, x_test = (x[..., None].astype("float32") / 255 for x in (digits, x_test))
     folder = Path(output)
@@ -92,6 +104,7 @@ def run(
     set_random_seed(seed)  # the net that is kept does not depend on the first one
     batches = WarpedDigits(x_train[rows], y_train[rows], batch_size, seed)
     recorder = None if runs is None else RunRecorder("mnist", runs, explain=False)
+    certifier = None if certificate is None else Certificate(certificate)
     model = build()
     summarize(model, hint=False)
     rate = one_cycle(PEAK, WARMUP, epochs * len(batches))
@@ -101,13 +114,16 @@ def run(
         batches,
         epochs=epochs,
         validation_data=(x_train[validation], y_train[validation]),
-        callbacks=[stopping, Doctor(), _StartAgain(), *([recorder] if recorder else [])],
+        callbacks=[c for c in (stopping, Doctor(), _StartAgain(), recorder, certifier) if c is not None],
     ).history
     folder.mkdir(parents=True, exist_ok=True)
     _save(model, folder)
     _print_training(history, folder)
 
     def report(images: np.ndarray, labels: np.ndarray) -> str:
+        if certifier is not None:
+            # Copies, which are not sealed: this is part of the use that was counted.
+            certifier.evaluate(images.copy(), labels.copy(), 500)
         return _report(model, images, labels, folder, recorder)
 
     figure = test.apply(report)
@@ -116,7 +132,7 @@ def run(
         recorder.add(look(x_train[rows], y_train[rows]))
         recorder.add(model.profile(*batches[0], batch_size=batch_size))
     print_wrapped(figure, indent="  ")
-    _suggest(folder, recorder)
+    _suggest(folder, recorder, certificate)
     return 0
 
 
@@ -129,7 +145,7 @@ def _save(model: Model, folder: Path) -> None:
     model.export(page, format="web", labels=labels, title="Handwritten digits", verbose=False)
 
 
-def _suggest(folder: Path, recorder: RunRecorder | None) -> None:
+def _suggest(folder: Path, recorder: RunRecorder | None, certificate: str | None) -> None:
     """Name the commands that show more of what was trained, each on a line of its own."""
     steps = [
         (command("inspect", folder / "mnist.keras"), "the contents of the model's file"),
@@ -139,6 +155,9 @@ def _suggest(folder: Path, recorder: RunRecorder | None) -> None:
         print(f"run: {recorder.path}")
         steps.insert(0, (command("report", recorder.path, "--open"), "a page about this run"))
         steps.append((command("runs", recorder.path.parent), "all recorded runs"))
+    if certificate is not None:
+        program = shlex.join(["hornbeam", *sys.argv[1:]])
+        steps.append((command("verify", certificate, "--program", program), "the training again, compared"))
     print(f"\n{paint('next:', 'heading', uses_color())}")
     for line, purpose in steps:
         print(f"  {line}\n    {paint(purpose, 'dim', uses_color())}")

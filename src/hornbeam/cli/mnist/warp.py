@@ -56,9 +56,11 @@ def warp(images: np.ndarray, matrices: np.ndarray, shifts: np.ndarray) -> np.nda
     """Sample images (N, H, W, 1) at `matrix @ (row, column) + shift` from the center; 0 outside."""
     count, height, width, _ = images.shape
     center = np.array([(height - 1) / 2, (width - 1) / 2], "float32")
-    grid = np.indices((height, width)).reshape(2, -1).T.astype("float32") - center
+    rows, columns = np.indices((height, width)).reshape(2, -1).astype("float32") - center[:, None]
+    # Not a matrix product, whose last bits depend on the processor: a certificate has their hash.
+    across = matrices[..., 0, None] * rows + matrices[..., 1, None] * columns
+    points = (across + shifts[..., None] + center[:, None] + 1).transpose(0, 2, 1)
     # Coordinates outside are clipped to a border of zeros.
-    points = grid @ matrices.transpose(0, 2, 1) + shifts[:, None] + center + 1
     points = np.clip(points, 0, np.array([height + 1, width + 1], "float32"))
     corners = points.astype("int32")
     fraction = (points - corners).astype("float32")
