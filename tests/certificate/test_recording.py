@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hornbeam as hb
+from hornbeam import _native
 from hornbeam.certificate import read, verify
 from hornbeam.certificate.hashing import canonical, hash_arrays, head_of
 from hornbeam.certificate.statement import MAX_BYTES, chain_problems, parse, start_of
@@ -77,6 +79,23 @@ def test_a_program_is_made_again_and_ends_where_its_fit_begins(tmp_path: Path) -
     assert "other program than in the certificate" in done.stdout
 
 
+def test_a_program_with_arguments(tmp_path: Path) -> None:
+    script = PROGRAM.replace("import numpy", "import sys\nimport numpy", 1)
+    (tmp_path / "train.py").write_text(script.replace("seed(3)", "seed(int(sys.argv[2]))"))
+    subprocess.run([sys.executable, "train.py", "--seed", "5"], cwd=tmp_path, check=True)
+    program = f"{tmp_path.as_posix()}/train.py --seed "
+    assert verify(tmp_path / "run.cert", program=f"{program} 5").holds
+    assert (
+        "seed: 5 in the certificate, 6" in verify(tmp_path / "run.cert", program=f"{program} 6").problems[0]
+    )
+
+
+def test_a_program_that_exits_before_its_fit(run: Path) -> None:
+    (run / "exits.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(CertificateError, match="ended without a fit"):
+        verify(run / "run.cert", program=run / "exits.py")
+
+
 def test_without_the_program_nothing_of_it_is_run(tmp_path: Path) -> None:
     (x, y) = arrays()
     data = hb.data.Dataset.from_tensor_slices((x, y)).batch(8)
@@ -101,6 +120,40 @@ def test_a_resumed_training_has_the_certificate_of_one_that_was_not(tmp_path: Pa
     fit("parts.cert", 4, tmp_path / "checkpoints")
     assert (tmp_path / "whole.cert").read_bytes() == (tmp_path / "parts.cert").read_bytes()
     assert verify(tmp_path / "parts.cert", data=tmp_path / "data.npz").holds
+
+
+def test_kernels_with_other_last_bits_are_no_forgery(run: Path, tmp_path: Path) -> None:
+    """The portable kernels split multiply-adds: `verify` says that it cannot tell."""
+    available = set(_native.cpu_features()["available"])
+    command = [sys.executable, "-m", "hornbeam", "verify", "run.cert", "--data", "data.npz"]
+
+    def checked(isa: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "HORNBEAM_ISA": isa, "COLUMNS": "1000"}
+        return subprocess.run(command, cwd=run, capture_output=True, text=True, env=environment)
+
+    for isa in sorted(available - {"portable"}):
+        done = checked(isa)
+        assert done.returncode == 0, done.stdout + done.stderr
+    if "portable" not in available:
+        pytest.skip("this build has no portable kernels")
+    done = checked("portable")
+    assert done.returncode == 1
+    assert "cannot tell: the training was made with fused multiply-adds" in done.stderr, done.stderr
+    assert "NOT hold" not in done.stdout
+
+
+def test_going_on_with_other_kernels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = arrays()
+
+    def fit(epochs: int) -> None:
+        certificate = tmp_path / "run.cert"
+        small_model().fit(x, y, epochs=epochs, resume=tmp_path / "kept", certificate=certificate, verbose=0)
+
+    fit(1)
+    features = {**_native.cpu_features(), "isa": "portable"}
+    monkeypatch.setattr(_native, "cpu_features", lambda: features)
+    with pytest.raises(CertificateError, match="began with fused multiply-adds, and would go on with split"):
+        fit(2)
 
 
 def test_arrays_hash_by_content_dtype_and_shape() -> None:

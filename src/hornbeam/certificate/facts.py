@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import __version__, tree
+from hornbeam import __version__, _native, tree
 from hornbeam._internal.origin import FOLDERS
 from hornbeam._internal.typing import Tree
 from hornbeam.certificate.hashing import hash_arrays, plain
@@ -78,7 +78,21 @@ def config_text(model: Any) -> str:
 
 def inner_facts(run: TrainingRun) -> dict[str, Any]:
     """Return what decides bits besides the user's choices."""
-    return {"engine": "native", "floatx": floatx(), "graph": graph_of(run)}
+    return {
+        "engine": "native",
+        "floatx": floatx(),
+        "graph": graph_of(run),
+        "kernels": kernels_for(run.model),
+    }
+
+
+def kernels_for(model: Any) -> str:
+    """Return the kind of this computer's kernels: two kinds give other last bits."""
+    features = _native.cpu_features()
+    kind = "split" if features["isa"] == "portable" else "fused"
+    dtypes = [getattr(layer, "compute_dtype", "") for layer in flatten_layers(model)]
+    pairs = features["bfloat16"] and any("bfloat16" in str(dtype) for dtype in dtypes)
+    return f"{kind} multiply-adds" + (", pairs of bfloat16" if pairs else "")
 
 
 def graph_of(run: TrainingRun) -> str:
@@ -110,17 +124,7 @@ def caveats_of(run: TrainingRun) -> list[str]:
             f"the function {function.__qualname__} of the pipeline may depend on more than its arguments "
             f"(SHA-256 of its source: {source})"
         )
-    if any("bfloat16" in str(variable.dtype) for variable in run.model.variables) or "bfloat16" in _dtypes(
-        run.model
-    ):
-        sentences.append(
-            "bfloat16: processors that multiply it faster than float32 use other algorithms for convolutions"
-        )
     return sentences
-
-
-def _dtypes(model: Any) -> set[str]:
-    return {str(getattr(layer, "compute_dtype", "")) for layer in flatten_layers(model)}
 
 
 # -- data ----------------------------------------------------------------------------------------------------

@@ -168,10 +168,17 @@ class Certificate(StateFollower):
         if self._definition:  # of the training that is resumed
             before = self._definition["externalParameters"]
             parameters |= {"start": before["start"], "seed": before["seed"]}
+        inner = facts.inner_facts(run)
+        kernels = self._definition.get("internalParameters", inner)["kernels"]
+        if kernels != inner["kernels"]:
+            raise CertificateError(
+                f"this training began with {kernels}, and would go on with {inner['kernels']}, whose last "
+                "bits are others: resume it on a computer like the first one"
+            )
         self._definition = {
             "buildType": BUILD_TYPE,
             "externalParameters": parameters,
-            "internalParameters": facts.inner_facts(run),
+            "internalParameters": inner,
             "resolvedDependencies": facts.program_files(),
         }
         assert self._hasher is not None

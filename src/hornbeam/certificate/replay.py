@@ -88,11 +88,16 @@ class Replay(StateFollower):
         present = facts.parameters_of(run, stated["model"])  # which the graph stands for
         for name in ("fit", "seed", "start", "callbacks", "validation"):
             self._compare(name, stated[name], present[name])
-        inner = facts.inner_facts(run)
+        stated, inner = definition["internalParameters"], facts.inner_facts(run)
         for name in ("engine", "floatx", "graph"):
-            self._compare(name, definition["internalParameters"][name], inner[name])
+            self._compare(name, stated[name], inner[name])
         data = [*facts.data_facts("data", run.data), *facts.data_facts("validation", run.validation)]
         self._compare_dependencies("data", data, [d for d in dependencies if not _is_program(d)])
+        if stated["kernels"] != inner["kernels"] and not self.result.problems:
+            raise CertificateError(
+                f"this computer cannot tell: the training was made with {stated['kernels']!s:.60}, and with "
+                f"{inner['kernels']} last bits are others. {_other_computer(stated['kernels'])}"
+            )
 
     def _compare(self, name: str, stated: Any, present: Any) -> None:
         if stated != present:
@@ -198,6 +203,15 @@ class Replay(StateFollower):
             self.result.problems.append(f"the metrics at {moment}: {shown}")
         elif snapshot_hashes(state)[0] != entry["state"]:
             self.result.problems.append(f"the state at {moment} is another than that of the certificate")
+
+
+def _other_computer(kernels: str) -> str:
+    """Name a computer that has kernels of this kind."""
+    if kernels.startswith("split"):
+        return "HORNBEAM_ISA=portable selects such kernels, in builds that have them"
+    if kernels.endswith("bfloat16"):
+        return "AMD's processors with AVX512-BF16 have them"
+    return "Processors with AVX2 or NEON have them; HORNBEAM_ISA=avx2 leaves instructions for bfloat16 out"
 
 
 def _is_program(dependency: Any) -> bool:

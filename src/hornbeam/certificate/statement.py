@@ -83,7 +83,7 @@ _PREDICATE = {
                 "validation_steps": optional(natural),
             },
         },
-        "internalParameters": {"engine": string, "floatx": string, "graph": string},
+        "internalParameters": {"engine": string, "floatx": string, "graph": string, "kernels": string},
         "resolvedDependencies": list_of(_dependency),
     },
     "runDetails": {
