@@ -210,7 +210,9 @@ def test_a_library_that_is_new_enough(result: str) -> None:
 
 def test_what_the_engines_need_is_what_their_extras_install() -> None:
     root = Path(__file__).parents[2]
-    extras = dict(re.findall(r'^(\w+) = \["\w+(?:\[\w+\])?>=([\d.]+)', (root / "pyproject.toml").read_text(), re.M))
+    extras = dict(
+        re.findall(r'^(\w+) = \["\w+(?:\[\w+\])?>=([\d.]+)', (root / "pyproject.toml").read_text(), re.M)
+    )
     results = {}
     for path in (root / "src/hornbeam/engines").rglob("*.py"):
         results.update(re.findall(r'^require_version\("(\w+)",.*"([\d.]+)"\)', path.read_text(), re.M))
