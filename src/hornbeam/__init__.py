@@ -18,6 +18,7 @@ tracebacks.install()
 entry_points.enter(
     {
         "calibrate_model": "hornbeam.evaluation.conformal.model",
+        "candidate_engines": "hornbeam.diagnostics.devices",
         "predict_with": "hornbeam.evaluation.conformal.model",
         "explain": "hornbeam.insight",
         "explain_training": "hornbeam.insight",

@@ -175,6 +175,30 @@ def _text(path: Path) -> str:
         return ""
 
 
+def candidate_engines() -> tuple[list[str], dict[str, Exception]]:
+    """Return the engines that reach a device of this machine, for `fit(engine="auto")`.
+
+    Returns:
+        Names of those that are installed and start, and why others that are installed do not.
+    """
+    from hornbeam.engines import available, get_engine
+
+    listed = {name.partition(":")[0] for names in ENGINES.values() for name in names}
+    registered = [name for name in available() if name not in listed and name != "reference"]
+    names: list[str] = []
+    failures: dict[str, Exception] = {}
+    for name in dict.fromkeys([*(n for device in find_devices() for n in device.engines), *registered]):
+        try:
+            get_engine(name)
+        except ImportError:
+            continue
+        except Exception as error:  # whatever a library or a driver raises
+            failures[name] = error
+        else:
+            names.append(name)
+    return names, failures
+
+
 def check_engine(name: str) -> Check:
     """Train a small convolutional net on an engine, on the native and on the reference engine.
 

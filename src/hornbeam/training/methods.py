@@ -22,6 +22,7 @@ from hornbeam.engines import using
 from hornbeam.training.callbacks.base import History
 from hornbeam.training.check_arguments import check_class_weight
 from hornbeam.training.compile_config import CompileMetrics, Losses, describe
+from hornbeam.training.engine_choice import AUTO
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.memory_budget import within_budget
 from hornbeam.training.packing import make_batch
@@ -46,13 +47,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def on_engine(method: F) -> F:
-    """Decorate a method so that it runs on the engine that its keyword argument `engine` names."""
+    """Decorate a method so that it runs on the engine that its keyword argument `engine` names.
+
+    `fit` alone gets the argument AUTO, and chooses.
+    """
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, engine: str | None = None, **kwargs: Any) -> Any:
         try:
             if engine is None:
                 return method(self, *args, **kwargs)
+            if engine == AUTO:
+                if method.__name__ != "fit":
+                    text = f"{method.__name__}() takes the name of an engine"
+                    raise ValueError(f'engine="auto" measures training steps: {text}')
+                return method(self, *args, engine=AUTO, **kwargs)
             with using(engine):
                 return method(self, *args, **kwargs)
         except TypeError as error:
@@ -307,7 +316,8 @@ class TrainingMethods(Steps):
             profile: True times every kernel and prints a table. A path writes a Chrome trace there. The
                 `Profile` is then the history's `profile`.
             engine: Engine of this call ("jax", "torch:cuda:0", ...), by default the global one. Weights and
-                states move along.
+                states move along. "auto" measures two steps on each installed engine, takes the quickest and
+                says so; weights, optimizer and random states are as if that one had been named.
             resume: Folder of checkpoints of this training, created if it does not exist. The training
                 continues from the newest one, to the same bits as if it had never stopped, and writes more
                 (see `callbacks.Checkpoint`). Or the file of one checkpoint to continue from.
@@ -327,7 +337,8 @@ class TrainingMethods(Steps):
             `History` with the metrics of every epoch.
 
         Raises:
-            ValueError: Before the first step, for settings, data or a model that cannot be right.
+            ValueError: Before the first step, for settings, data or a model that cannot be right, and for
+                "auto" with one engine.
             CertificateError: Before the first step, if the training cannot be certified.
             MemoryError: Before the first step, if it does not fit into `memory_budget`. The message has the
                 least budget that would do, and the layers that need it.
@@ -355,7 +366,7 @@ class TrainingMethods(Steps):
         if certificate is not None:
             callbacks = entry_point("with_certificate")(callbacks, certificate)
         return self._hb_trainer.fit(
-            x, y, sample_weight, validation_data, settings, callbacks, resume, plot, profile
+            x, y, sample_weight, validation_data, settings, callbacks, resume, plot, profile, engine == AUTO
         )
 
     def profile(self, x: Tree, y: Tree = None, batch_size: int = 32, steps: int = 10) -> Profile:

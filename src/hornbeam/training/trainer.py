@@ -14,7 +14,7 @@ from hornbeam._internal import warning_policy
 from hornbeam._internal.kernel import in_kernel
 from hornbeam.data import Dataset
 from hornbeam.distribution.processes import print_once
-from hornbeam.engines import current_engine
+from hornbeam.engines import current_engine, using
 from hornbeam.layers.tracking import Tracked
 from hornbeam.metrics import AUC
 from hornbeam.training import check_arguments
@@ -38,6 +38,7 @@ from hornbeam.training.data_leakage import (
     warn_of_shared_samples,
     warn_of_unknown_order,
 )
+from hornbeam.training.engine_choice import quickest_engine
 from hornbeam.training.fit_facts import FitFacts
 from hornbeam.training.fit_settings import FitSettings
 from hornbeam.training.interruption import end_progress, print_interruption
@@ -123,6 +124,7 @@ class Trainer(TrainingState):
         resume: str | os.PathLike[str] | None,
         plot: bool,
         profile: bool | str | os.PathLike[str],
+        chooses_engine: bool,
     ) -> History:
         """Do as `Model.fit`, with checked settings."""
         before = start = global_words()
@@ -135,6 +137,11 @@ class Trainer(TrainingState):
         with nan_stops(stops_at_nan(callbacks)):
             data, validation, sentence = self._fit_data(settings, x, y, sample_weight, validation_data)
         del x, y, sample_weight
+        engine = None
+        if chooses_engine:
+            engine, line = quickest_engine(self.model, data, settings.steps)
+            if settings.verbose:
+                _print_sentences(line)
         has_validation = validation_data is not None
         facts = FitFacts(self.model, data, validation, settings, bool(callbacks), has_validation)
         warn_of_likely_mistakes(facts)
@@ -147,11 +154,12 @@ class Trainer(TrainingState):
             from hornbeam.training.callbacks.live_plot import with_live_plot
 
             callbacks = with_live_plot(callbacks)
-        run = self._new_run(settings, data, validation, callbacks, sentence)
-        run.start = start
-        if point is not None and not run.continue_from(point):
-            set_global_words(before)
-        return self._train(run, checkpoints, profile)
+        with using(engine):
+            run = self._new_run(settings, data, validation, callbacks, sentence)
+            run.start = start
+            if point is not None and not run.continue_from(point):
+                set_global_words(before)
+            return self._train(run, checkpoints, profile)
 
     def present_point(self) -> ResumePoint | None:
         """Return the end of the last training, or of an epoch of the present one; None in the middle."""
