@@ -72,14 +72,17 @@ def _conv(x: Array, w: Array, *, strides: Shape, padding: Padding, dilation: Sha
     if not x.shape[0] or 0 in outputs:
         return mx.zeros((x.shape[0], *outputs, w.shape[-1]), x.dtype)
     low, high = ([pair[side] for pair in padding] for side in (0, 1))
-    return mx.conv_general(
-        x,
-        _kernel(w),
-        stride=list(strides),
-        padding=(low, high),
-        kernel_dilation=list(dilation),
-        groups=groups,
+    return _convolution(
+        x, _kernel(w), groups, stride=list(strides), padding=(low, high), kernel_dilation=list(dilation)
     )
+
+
+def _convolution(x: Array, w: Array, groups: int, **options: Any) -> Array:
+    """Convolve x (N, *S, I) with w (O, *K, I / groups). MLX has no groups over three axes."""
+    if groups == 1 or x.ndim < 5:
+        return mx.conv_general(x, w, groups=groups, **options)
+    parts = zip(mx.split(x, groups, -1), mx.split(w, groups, 0), strict=True)
+    return mx.concatenate([mx.conv_general(*part, **options) for part in parts], -1)
 
 
 def _output_sizes(
@@ -106,9 +109,9 @@ def _conv_input_grad(
         high.append(size + before - ((out - 1) * stride + 1))
     # Negative padding crops what convolutions of MLX do not: the ends of the result.
     cut = [max(-n, 0) for n in low]
-    grown = mx.conv_general(
-        dy, turned, stride=1, padding=([max(n, 0) for n in low], [max(n, 0) for n in high]),
-        kernel_dilation=list(dilation), input_dilation=list(strides), groups=groups, flip=True,
+    grown = _convolution(
+        dy, turned, groups, stride=1, padding=([max(n, 0) for n in low], [max(n, 0) for n in high]),
+        kernel_dilation=list(dilation), input_dilation=list(strides), flip=True,
     )  # fmt: skip
     ends = zip(cut, input_shape[1:-1], strict=True)
     inside = (slice(None), *(slice(c, c + n) for c, n in ends))
