@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hornbeam.onnx.operators import sizes
 from hornbeam.saving import load_onnx
 
 onnx = pytest.importorskip("onnx")
@@ -207,8 +208,8 @@ def test_loops_over_sizes_that_are_open(tmp_path: Path) -> None:
         np.testing.assert_allclose(model.run(None, {"x": floats(*shape)})[0], expected, rtol=1e-5)
 
 
-def test_loops_that_read_their_states(tmp_path: Path) -> None:
-    """A decoder of Paddle: inputs of the body hide names outside, states say where a row is written."""
+def decoder(path: Path, count: int) -> Path:
+    """A loop as Paddle writes it: inputs of the body hide names outside, states say where rows are."""
     shapes = {"then": make("Identity", ["go"], ["then"]), "else": make("Unsqueeze", ["go", "axis"], ["else"])}
     branches = {
         f"{name}_branch": helper.make_graph([node], name, [], [value(name, None, TensorProto.BOOL)])
@@ -245,9 +246,24 @@ def test_loops_that_read_their_states(tmp_path: Path) -> None:
     )
     nodes = [make("Loop", ["count", "", "x", "none", "axis_1"], ["y", "at_1", "end_1"], body=body)]
     arrays = {
-        "count": np.array(3), "none": np.array([0]), "axis": np.array([0]), "axis_1": np.array([1]),
+        "count": np.array(count), "none": np.array([0]), "axis": np.array([0]), "axis_1": np.array([1]),
         "rows": np.array([99]), "bound": np.float32(1e3), "empty": np.array([], "int64"),
     }  # fmt: skip
-    path = written(tmp_path / "m.onnx", nodes, [5, 3], arrays, opset=14, result=[5, 3])
+    return written(path, nodes, [count + 2, 3], arrays, opset=14, result=[count + 2, 3])
+
+
+def test_loops_that_read_their_states(tmp_path: Path) -> None:
+    path = decoder(tmp_path / "m.onnx", 3)
     (expected,) = runtime.InferenceSession(path).run(None, {"x": floats(5, 3)})
     np.testing.assert_allclose(load_onnx(path).run(None, {"x": floats(5, 3)})[0], expected, rtol=1e-5)
+
+
+def test_iterations_do_not_search_the_history_of_all_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+    monkeypatch.setattr(sizes, "count_steps", searched.append)
+    path = decoder(tmp_path / "m.onnx", 40)
+    (expected,) = runtime.InferenceSession(path).run(None, {"x": floats(42, 3)})
+    np.testing.assert_allclose(load_onnx(path).run(None, {"x": floats(42, 3)})[0], expected, rtol=1e-5)
+    assert sum(searched) < 100

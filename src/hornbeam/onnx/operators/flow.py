@@ -8,10 +8,13 @@ import numpy as np
 
 from hornbeam import ops
 from hornbeam.core.convert import as_tensor
+from hornbeam.core.lazy import evaluate
 from hornbeam.core.tensor import Tensor
 from hornbeam.core.typing import TensorLike
 from hornbeam.errors import BranchError, GraphError, ValueNeededError
 from hornbeam.ir.limits import count_steps
+from hornbeam.ir.trace import current_level
+from hornbeam.ir.types import is_float
 from hornbeam.onnx.operators.sizes import depends_on_open_sizes
 from hornbeam.onnx.operators.vocabulary import Call, number, operator, resolved
 
@@ -108,12 +111,25 @@ def _counted(x: TensorLike, name: str) -> Any:
     return number(x, name)
 
 
+def _computed(xs: list[Any]) -> list[Any]:
+    """Compute the results of an iteration together, outside of traces. Integers are returned as arrays.
+
+    Else each value that a later iteration reads would be looked for in the history of all before it.
+    """
+    if current_level():
+        return xs
+    lazy = [x for x in xs if isinstance(x, Tensor) and x.node.level == 0]
+    if lazy:
+        evaluate([x.node for x in lazy])
+    return [resolved(x) if isinstance(x, Tensor) and not is_float(x.dtype) else x for x in xs]
+
+
 def _unrolled(call: Call, body: Any, limit: Any, condition: Any, states: list[Any]) -> list[Any]:
     most = np.inf if limit is None else _counted(limit, "limit")
     holds, count, rows = True if condition is None else _counted(condition, "condition"), 0, []
     while holds and count < most:
         count_steps(STEPS_OF_ITERATION)
-        test, *results = call.branch(body, np.array(count, "int64"), np.array(True), *states)
+        test, *results = _computed(call.branch(body, np.array(count, "int64"), np.array(True), *states))
         holds, count = _counted(test, "condition"), count + 1
         states, row = results[: len(states)], results[len(states) :]
         rows.append(row)

@@ -132,9 +132,11 @@ def resolved(x: TensorLike) -> TensorLike:
     """Return the value of a tensor that is known, or follows from sizes, and any other operand as it is."""
     if not isinstance(x, Tensor) or x.node.level > 0:
         return x
-    value = value_from_sizes(x.node)
     # Outside of traces every value can be read; negative levels are of symbolic sizes.
-    return value if value is not None else x.numpy() if x.node.level == 0 and not current_level() else x
+    if x.node.level == 0 and not current_level():
+        return x.numpy()
+    value = value_from_sizes(x.node)
+    return x if value is None else value
 
 
 def known(x: TensorLike, name: str) -> np.ndarray:
