@@ -47,9 +47,18 @@ def residual() -> hornbeam.Model:
     return hornbeam.Model(images, layers.Dense(4, activation="softmax")(x))
 
 
+def transformer() -> hornbeam.Model:
+    tokens = layers.Input((9,), dtype="int32")
+    x = layers.Embedding(20, 8)(tokens)
+    x = layers.LayerNormalization()(layers.add([x, layers.MultiHeadAttention(2, 4)(x, x)]))
+    y = layers.Dense(8)(layers.Dropout(0.1)(layers.Dense(16, activation="gelu")(x)))
+    x = layers.LayerNormalization()(layers.add([x, y]))
+    return hornbeam.Model(tokens, layers.Dense(4, activation="softmax")(layers.GlobalAveragePooling1D()(x)))
+
+
 def data(build: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     y = rng.integers(0, 4, 96)
-    if build is reader:
+    if build in (reader, transformer):
         return rng.integers(0, 20, (96, 9)), y
     return rng.normal(size=(96, 12, 12, 1)).astype("float32"), y
 
