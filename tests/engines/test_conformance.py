@@ -20,9 +20,13 @@ def make():
     exact, tanh = engine.table["exp"], engine.table["tanh"]
     engine.table["exp"] = lambda x: exact(x) * x.dtype.type(1.01)
     engine.table["softmax"] = lambda x, *, body, **_: np.full_like(x, 0.25)
+    engine.table["silu"] = lambda x, *, body, **_: silu(x.astype("float32")).astype(x.dtype)
     engine.table["tanh"] = lambda x: tanh(x)[..., :1]
     engine.table["sqrt"] = lambda x: 1 / 0
     return engine
+
+def silu(x):
+    return x / (1 + np.exp(-x))
 
 register("planted", make)
 """
@@ -40,7 +44,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_faults_and_refusals_of_a_module(module: str, capsys: pytest.CaptureFixture[str]) -> None:
-    names = ["exp", "softmax", "tanh", "sqrt", "erf", "gelu", "add"]
+    names = ["exp", "softmax", "tanh", "sqrt", "erf", "gelu", "silu", "add"]
     assert main([module, *names]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "exp: FAULT: float32: 1.66e+05 units in the last place, of 64 allowed" in lines
@@ -48,9 +52,12 @@ def test_faults_and_refusals_of_a_module(module: str, capsys: pytest.CaptureFixt
     assert any(line.startswith("tanh: FAULT: float32: TypeError: tanh: expected float32[") for line in lines)
     assert "sqrt: FAULT: float64: ZeroDivisionError: division by zero" in lines
     assert "erf: refused: bfloat16, float16, float32, float64, gradient" in lines
-    assert "gelu: refused: gradient" in lines
+    assert "gelu: refused: gradient, float64" in lines
+    silu = [line for line in lines if line.startswith("silu")]
+    assert silu
+    assert all(line.startswith("silu: FAULT: float64: differs by ") for line in silu)  # right in float32
     assert not any(line.startswith("add") for line in lines)
-    assert lines[-1] == "toy: 1 agree, 1 are refused, 5 have faults"
+    assert lines[-1] == "toy: 1 agree, 1 are refused, 6 have faults"
 
 
 def test_a_module_without_an_engine(module: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,8 +40,8 @@ DIFFERENTIABLE = [
     for name, index in (*differentiable_cases(), *COMPOSITES)
     if name not in DECOMPOSITIONS and name != "iota"
 ]
-# Largest error of values and gradients in float32, relative to the largest number of the exact result.
-GRADIENT_LIMIT = 1e-4
+# Largest error of values and gradients, relative to the largest number of the exact result.
+GRADIENT_LIMITS = {"float32": 1e-4, "float64": 1e-11}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Conformance:
     Attributes:
         name: Name of the primitive or composite.
         passed: Number of its cases that agree.
-        refused: Dtypes, or "gradient", that the engine says it does not implement.
+        refused: Dtypes, or "gradient", that the engine says it does not implement. The dtype of a composite
+            is float64, for values and gradients.
         faults: What differs or fails, a sentence each.
     """
 
@@ -75,11 +76,12 @@ def check_engine(engine: Engine, names: Sequence[str] = ()) -> Iterator[Conforma
         refused: dict[str, None] = {}
         for case, index, kind in _checks(name):
             try:
-                fault = (
-                    gradient_fault(engine, case, index)
-                    if kind == "gradient"
-                    else value_fault(engine, case, index, kind)
-                )
+                if kind == "gradient":
+                    fault = gradient_fault(engine, case, index)
+                elif PRIMITIVES[case].composite:
+                    fault = gradient_fault(engine, case, index, kind)
+                else:
+                    fault = value_fault(engine, case, index, kind)
             except NotImplementedError:
                 refused[kind] = None
             except Exception as error:  # whatever an engine raises is a result
@@ -97,6 +99,10 @@ def _checks(name: str) -> Iterator[tuple[str, int, str]]:
             for dtype in dtypes_of(PRIMITIVES[name], PRIMITIVES[name].samples[index]):
                 yield name, index, dtype
     yield from ((name, index, "gradient") for case, index in DIFFERENTIABLE if case == name)
+    for case, index in COMPOSITES:
+        primitive = PRIMITIVES[case]
+        if case == name and "float64" in dtypes_of(primitive, primitive.samples[index]):
+            yield name, index, "float64"
 
 
 def value_fault(engine: Engine, name: str, index: int, dtype: str) -> str:
@@ -120,19 +126,20 @@ def value_fault(engine: Engine, name: str, index: int, dtype: str) -> str:
     return "" if error.ulp <= limit else f"{error.ulp:.3g} units in the last place, of {limit:g} allowed"
 
 
-def gradient_fault(engine: Engine, name: str, index: int) -> str:
-    """Return how values and gradients of a sample in float32 differ from those in float64, "" if they agree.
+def gradient_fault(engine: Engine, name: str, index: int, dtype: str = "float32") -> str:
+    """Return how values and gradients of a sample differ from the reference's in float64, "" if they agree.
 
     Args:
         engine: The engine.
         name: Name of the primitive or composite.
         index: Number of its sample.
+        dtype: "float32" or "float64", of the operands that the sample does not fix.
 
     Raises:
         NotImplementedError: If the engine refuses a primitive of the graph.
     """
     primitive = PRIMITIVES[name]
-    arrays = operands(primitive, index, "float32")
+    arrays = operands(primitive, index, dtype)
     wides = [wide(array) for array in arrays]
     graph, exact = (_with_gradients(name, index, each) for each in (arrays, wides))
     rng = np.random.default_rng(0)
@@ -144,7 +151,7 @@ def gradient_fault(engine: Engine, name: str, index: int) -> str:
         for result, right in zip(results, expected, strict=True):
             if result.shape != right.shape:
                 return f"shape {result.shape}, expected {right.shape}"
-            limit = GRADIENT_LIMIT * (1.0 + float(np.abs(right[np.isfinite(right)]).max(initial=0.0)))
+            limit = GRADIENT_LIMITS[dtype] * (1.0 + float(np.abs(right[np.isfinite(right)]).max(initial=0.0)))
             if not np.allclose(result, right, rtol=0, atol=limit, equal_nan=True):
                 return f"differs by {np.abs(result - right).max():.2g}, of {limit:.2g} allowed"
     return ""
