@@ -2,11 +2,12 @@
 
     git clone --branch v3.15.1 https://github.com/keras-team/keras CHECKOUT
     python tools/keras_backend_suite.py CHECKOUT RESULTS --backends hornbeam jax
+    python tools/keras_backend_suite.py CHECKOUT RESULTS --backends hornbeam:mlx hornbeam --parts losses
 
 Each folder of tests runs in a process of its own, and its outcomes are kept in the folder RESULTS: a run that
 was stopped goes on. The Python that runs this needs Keras, the libraries of the other backends, pytest and
-pytest-timeout; pytest-xdist with `--workers`. The tests are Keras's, unmodified but for two lines of one file
-that refuse names of backends which they do not know.
+pytest-timeout; pytest-xdist with `--workers`. After a colon stands the name of Hornbeam's engine. The tests
+are Keras's, unmodified but for two lines of one file that refuse names of backends which they do not know.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ def admit(checkout: Path) -> None:
 
 def run(checkout: Path, part: str, backend: str, workers: int, limit: float) -> dict[str, Any]:
     """Run a folder or file of tests. Returns the outcome of each test, and the seconds."""
-    report = checkout / f"report_{backend}.xml"
+    report = checkout / f"report_{backend.replace(':', '_')}.xml"
+    backend, _, engine = backend.partition(":")
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", f"keras/src/{part}", "-q", "--tb=no", "-p", "no:cacheprovider"]
     command += ["-o", "addopts=", "--timeout=300", f"--junitxml={report}"]
@@ -63,6 +65,7 @@ def run(checkout: Path, part: str, backend: str, workers: int, limit: float) -> 
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
+        "HORNBEAM_ENGINE": engine,
         "PYTHONPATH": str(ROOT / "src"),
         "PYTHONHASHSEED": "0",
         "JAX_PLATFORMS": "cpu",
@@ -135,7 +138,7 @@ def main() -> None:
     parts = args.parts or parts_of(args.checkout)
     for part in parts:
         for backend in args.backends:
-            path = args.results / f"{backend}_{part.replace('/', '_')}.json"
+            path = args.results / f"{backend}_{part}.json".replace("/", "_").replace(":", "_")
             if not path.exists():
                 path.write_text(json.dumps(run(args.checkout, part, backend, args.workers, args.limit)))
             results[backend][part] = json.loads(path.read_text())
