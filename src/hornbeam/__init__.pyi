@@ -34,6 +34,7 @@ from hornbeam import random as random
 from hornbeam import regularizers as regularizers
 from hornbeam import runtime as runtime
 from hornbeam import saving as saving
+from hornbeam import text as text
 from hornbeam import transfer as transfer
 from hornbeam import tree as tree
 from hornbeam import tuning as tuning

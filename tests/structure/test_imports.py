@@ -38,7 +38,7 @@ LAYERS = [
     ["certificate", "evaluation", "insight"],
     [
         "applications", "callbacks", "distillation", "export", "hub", "interop", "mlflow",
-        "onnx.writing", "quantization", "transfer", "tuning", "wrappers",
+        "onnx.writing", "quantization", "text", "transfer", "tuning", "wrappers",
     ],
     ["as_keras", "backend", "cli", "serving", "__main__"],
     ["extensions"],

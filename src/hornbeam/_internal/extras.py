@@ -27,6 +27,7 @@ EXTRAS = {
     "stablehlo": "jax flatbuffers",
     "tensorboard": "tensorboard",
     "tensorflow": "tensorflow",
+    "text": "tokenizers jinja2",
     "tfrecord": "protobuf",
     "torch": "torch",
     "tune": "optuna",
