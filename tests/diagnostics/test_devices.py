@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import pytest
 
 from hornbeam import engines
 from hornbeam.cli import main
 from hornbeam.diagnostics import devices
-from hornbeam.diagnostics.devices import Device, check_engine, find_devices
-from hornbeam.engines.reference import ReferenceEngine
+from hornbeam.diagnostics.devices import Check, Device, check_engine, find_devices
+from tests.helpers import engine_checker
+from tests.helpers.paths import HELPERS
 
 
 def silent(command: list[str]) -> str:
@@ -98,31 +99,13 @@ def test_windows(tmp_path: Path, without_tools: None, monkeypatch: pytest.Monkey
     assert gpus[0].engines == ("torch:privateuseone",)
 
 
-class Wrong(ReferenceEngine):
-    """Shows numbers that are 1% too large."""
-
-    name = "wrong"
-
-    def get(self, buffer: Any) -> np.ndarray:
-        value = super().get(buffer)
-        return value * value.dtype.type(1.01) if value.dtype == np.float32 else value
-
-
-class Slow(ReferenceEngine):
-    name = "slow"
-
-
-def broken(device: str | None = None) -> engines.Engine:
-    raise RuntimeError("the driver is too old\nand more lines")
-
-
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_known", "_loaded"):
         monkeypatch.setattr(engines, name, dict(getattr(engines, name)))
-    engines.register("wrong", Wrong)
-    engines.register("slow", Slow)
-    engines.register("broken", broken)
+    for name, make in engine_checker.FAKES.items():
+        engines.register(name, make)
+    monkeypatch.setattr(devices, "CHECKER", [sys.executable, str(HELPERS / "engine_checker.py")])
 
 
 def test_checks_of_engines(fakes: None) -> None:
@@ -136,12 +119,33 @@ def test_checks_of_engines(fakes: None) -> None:
     assert not bad.differs
 
 
+def test_checks_in_processes_of_their_own(fakes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = devices.check_apart("slow")
+    assert good is not None
+    assert not good.error
+    assert good.seconds > 0
+    assert devices.check_apart("absent") is None
+    assert devices.check_apart("crashing") == Check("crashing", "its process ends with status 3")
+    monkeypatch.setattr(devices, "CHECK_SECONDS", 2)
+    started = time.monotonic()
+    assert devices.check_apart("hanging") == Check("hanging", "no answer in 2 seconds")
+    assert time.monotonic() - started < 60
+
+
+def test_the_program_that_checks() -> None:
+    check = devices.check_apart("native")
+    assert check is not None
+    assert not check.error
+    assert not check.differs
+
+
 def test_the_command(
     fakes: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine = [Device("cpu", "Fast CPU"), Device("nvidia", "RTX")]
     monkeypatch.setattr(devices, "find_devices", lambda: machine)
-    monkeypatch.setattr(devices, "ENGINES", {"cpu": ("native", "wrong"), "nvidia": ("broken",)})
+    monkeypatch.setattr(devices, "ENGINES", {"cpu": ("native", "wrong", "absent"), "nvidia": ("broken",)})
+    monkeypatch.setattr(devices, "check_apart", lambda name: None if name == "absent" else check_engine(name))
     assert main(["devices", "--json"]) == 1
     shown = json.loads(capsys.readouterr().out)
     assert [device["name"] for device in shown["devices"]] == ["Fast CPU", "RTX"]

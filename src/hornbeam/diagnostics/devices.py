@@ -1,17 +1,22 @@
 """Devices of this machine, the engines that reach them, and a check of each engine.
 
-Devices are found by the system's word: no library is imported, and nothing is installed.
+Devices are found by the system's word: no library is imported, and nothing is installed. An engine is checked
+in a process of its own, `python -m hornbeam.diagnostics.devices NAME`, since drivers may hang or crash.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import importlib
+import json
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +24,10 @@ from typing import Any
 
 from hornbeam._internal.extras import install_command
 
-# Seconds for a driver or a library to answer.
-_SECONDS = 60
+# Seconds for a driver or a library to answer, and for the check of an engine, with the import of its library.
+_SECONDS, CHECK_SECONDS = 60, 180
+# The program that checks one engine.
+CHECKER = [sys.executable, "-m", "hornbeam.diagnostics.devices"]
 # Steps of a check, and the largest difference of a loss from the reference engine's that is rounding.
 STEPS, LIMIT = 5, 1e-4
 # PCI's number of Intel as a maker.
@@ -99,14 +106,38 @@ class Check:
 
 def output_of(command: list[str]) -> str:
     """Return what a command prints; "" if it fails or does not end."""
-    environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_SECONDS, env=environment, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    status, output = _run(command, _SECONDS)
+    return output if status == 0 else ""
+
+
+def _run(command: list[str], seconds: float) -> tuple[int | None, str]:
+    """Return the status of a command, None if it does not end, and what it prints.
+
+    A process that waits for a driver may outlive being killed, and one that it started may keep its output
+    open: after the time limit nothing waits for either.
+    """
+    environment = {
+        **os.environ,
+        "HORNBEAM_ENGINE": "native",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL, env=environment
+            )
+        except OSError:
+            return 127, ""
+        try:
+            status = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)
+            return None, ""
+        file.seek(0)
+        return status, file.read()
 
 
 def find_devices(root: Path = Path("/"), run: Callable[[list[str]], str] = output_of) -> list[Device]:
@@ -199,6 +230,38 @@ def candidate_engines() -> tuple[list[str], dict[str, Exception]]:
     return names, failures
 
 
+def check_apart(name: str) -> Check | None:
+    """Check an engine in a process of its own, for at most `CHECK_SECONDS`.
+
+    Args:
+        name: Name of the engine, with the device.
+
+    Returns:
+        What `check_engine` returns there, or that it hangs or crashes; None if its library is not installed.
+    """
+    status, output = _run([*CHECKER, name], CHECK_SECONDS)
+    if status is None:
+        return Check(name, f"no answer in {CHECK_SECONDS:g} seconds")
+    if status:
+        return Check(name, f"its process ends with status {status}")
+    fields = json.loads(output.splitlines()[-1])  # libraries may print, too
+    return None if fields is None else Check(**fields)
+
+
+def main(name: str) -> None:
+    """Print the check of an engine as JSON, null if its library is not installed."""
+    from hornbeam.engines import get_engine
+
+    try:
+        get_engine(name)
+    except ImportError:
+        print("\nnull")
+        return
+    except Exception:  # installed and broken: the check says how
+        pass
+    print(f"\n{json.dumps(dataclasses.asdict(check_engine(name)))}")
+
+
 def check_engine(name: str) -> Check:
     """Train a small convolutional net on an engine, on the native and on the reference engine.
 
@@ -237,3 +300,7 @@ def _trial() -> tuple[Any, Any, Any]:
     )
     model.compile("adam", "mean_squared_error")
     return model, rng.normal(size=(32, 16, 16, 3)).astype("float32"), rng.normal(size=(32, 10))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
