@@ -117,6 +117,12 @@ for _activation, _parameters in (
         f"FusedConv {_activation}", X, floats(4, 3, 3, 3), floats(4),
         activation=_activation, pads=[1, 1, 1, 1], activation_params=_parameters or None,
     )  # fmt: skip
+for _activation in ("Affine", "ScaledTanh"):
+    add(
+        f"RNN {_activation}", floats(5, 2, 3), floats(1, 4, 3), floats(1, 4, 4, scale=0.2),
+        outputs=("float32",) * 2, domain="", hidden_size=4, activations=[_activation],
+        activation_alpha=[0.5], activation_beta=[2.0],
+    )  # fmt: skip
 add("FusedConv sum", X, floats(4, 3, 3, 3), floats(4), floats(2, 4, 6, 5), activation="Relu")
 add("FusedMatMul transA", floats(2, 4, 6, 5), floats(2, 4, 6, 3), transA=1, alpha=0.5)
 add("FusedMatMul transB", floats(2, 4, 5, 6), floats(2, 4, 3, 6), transB=1)
@@ -128,6 +134,8 @@ add(
     "FusedGemm LeakyRelu", floats(4, 5), floats(3, 5), floats(3),
     transB=1, alpha=0.5, beta=2.0, activation="LeakyRelu", activation_alpha=0.3,
 )  # fmt: skip
+for _metric in ("euclidean", "sqeuclidean"):
+    add(f"CDist {_metric}", floats(4, 5), floats(3, 5), metric=_metric)
 add("BiasGelu", floats(2, 3, 4), floats(4))
 add("FastGelu", floats(2, 3, 4))
 add("FastGelu bias", floats(2, 3, 4), floats(4))

@@ -255,6 +255,14 @@ def test_operators_of_the_standard_need_a_version(path: Path) -> None:
         load_onnx(path)
 
 
+def test_outputs_of_strings_without_a_shape_are_refused(path: Path) -> None:
+    node = onnx.node("LabelEncoder", ["x"], ["y"], ML, keys_floats=[1.0], values_strings=["one"])
+    kind = onnx.message("type", tensor_type=onnx.message("tensor_type", elem_type=TEXT))
+    ends = [onnx.message("value", name="y", type=kind)]
+    with pytest.raises(ModelFileError, match="the output 'y' does not say how many axes it has"):
+        written(path, [node], ends)
+
+
 def test_strings_inside_of_a_model_need_a_call(path: Path) -> None:
     nodes = [
         onnx.node("Cast", ["x"], ["text"], to=8),

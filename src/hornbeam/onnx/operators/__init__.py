@@ -150,5 +150,8 @@ class OnnxGraph(Layer):
 
 
 def _symbols(declared: list[dict[str, Any]]) -> Tree:
+    for output in declared:
+        if output.get("shape") is None:
+            raise GraphError(f"the output {output['name']!r} does not say how many axes it has")
     symbols = [KerasTensor(tuple(x["shape"]), x["dtype"]) for x in declared]
     return symbols[0] if len(symbols) == 1 else symbols

@@ -80,9 +80,12 @@ def _recurrent(
 
 # Activation functions by their names, which are written in either case. Readers differ in the default
 # of ThresholdedRelu.
+_WITH_SETTINGS = ("Elu", "HardSigmoid", "LeakyRelu")
 _ACTIVATIONS: dict[str, tuple[Callable[..., Tensor], dict[str, float]]] = {
     **{name.lower(): (function, {}) for name, function in UNARY.items()},
-    **{name.lower(): row for name, row in ACTIVATIONS.items() if name != "ThresholdedRelu"},
+    **{name.lower(): row for name, row in ACTIVATIONS.items() if name in _WITH_SETTINGS},
+    "affine": (lambda x, alpha, beta: alpha * x + beta, {"alpha": 1.0, "beta": 0.0}),
+    "scaledtanh": (lambda x, alpha, beta: alpha * ops.tanh(beta * x), {"alpha": 1.0, "beta": 1.0}),
 }
 
 

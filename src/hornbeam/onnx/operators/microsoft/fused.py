@@ -130,6 +130,17 @@ def fused_matmul(call: Call, x: Tensor, y: Tensor) -> Tensor:
     return product if alpha == 1 else product * ops.cast(as_tensor(alpha), product.dtype)
 
 
+@microsoft("CDist")
+def cdist(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """Compute the Euclidean distances, or their squares, of all rows of one matrix from those of another."""
+    norms = ops.sum(a * a, -1)[:, None] + ops.sum(b * b, -1)
+    squares = ops.relu(norms - 2 * ops.matmul(a, ops.transpose(b)))
+    metric = call.get("metric", "sqeuclidean")
+    if metric not in ("euclidean", "sqeuclidean"):
+        raise GraphError(f"metric={metric!r} is not supported, only euclidean and sqeuclidean")
+    return squares if metric == "sqeuclidean" else ops.sqrt(squares)
+
+
 @microsoft("Inverse")
 def inverse(call: Call, x: Tensor) -> Tensor:
     """Invert square matrices."""
