@@ -14,6 +14,7 @@ __all__ = [
     "FrozenModel",
     "NumberArray",
     "__version__",
+    "available_cpus",
     "compile",
     "cpu_features",
     "instructions",
@@ -160,6 +161,9 @@ class Bound:
 
 def compile(text: str, constants: Sequence[Buffer] = ..., profile: bool = False) -> Executable:
     """Compile the text of a graph (see the engine's `decode` for the format), with a profile if asked."""
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may use, by its affinity and the quota of its container."""
 
 def threads() -> int:
     """Return the number of threads of one run."""

@@ -52,7 +52,7 @@ def test_a_source_that_computes_is_read_ahead_on_spare_processors_only(
     processors: int, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(prefetch.os, "cpu_count", lambda: processors)
+    monkeypatch.setattr(prefetch._native, "available_cpus", lambda: processors)
     monkeypatch.setattr(prefetch.time, "perf_counter", time.thread_time)  # others may have our processor
     assert list(prefetch_if_worthwhile(computing(8, seen), threads=2)) == list(range(8))
     assert ("hornbeam-batches" in seen) == apart

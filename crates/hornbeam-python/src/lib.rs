@@ -53,6 +53,12 @@ fn raise_panic(panic: Panic) -> PyErr {
     PyRuntimeError::new_err(format!("internal error in the native engine: {text}"))
 }
 
+/// Return the number of CPUs that this process may use, by its affinity and the quota of its container.
+#[pyfunction]
+fn available_cpus() -> usize {
+    pool::available_cpus()
+}
+
 /// Return the number of threads of one run.
 #[pyfunction]
 fn threads() -> usize {
@@ -120,6 +126,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<frozen::PyFrozenModel>()?;
     module.add_class::<json::NumberArray>()?;
     module.add_function(wrap_pyfunction!(executable::compile, module)?)?;
+    module.add_function(wrap_pyfunction!(available_cpus, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_single_threaded, module)?)?;

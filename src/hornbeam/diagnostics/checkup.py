@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hornbeam.diagnostics.devices import find_devices, output_of
+from hornbeam.diagnostics.devices import available_cpus, find_devices, output_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _engine() -> Iterator[Conclusion]:
 
 def _threads() -> Iterator[Conclusion]:
     limit = os.environ.get("HORNBEAM_THREADS", "")
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = available_cpus()
     if limit.isdigit() and 0 < int(limit) < cpus:
         yield Conclusion(f"HORNBEAM_THREADS={limit} leaves {cpus - int(limit)} of {cpus} CPUs unused", False)
 

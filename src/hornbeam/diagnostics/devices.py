@@ -191,12 +191,20 @@ def _cpu(root: Path) -> str:
     """Return the CPU's name, vector instructions that the native engine uses, and number of CPUs."""
     match = re.search(r"^model name\s*:\s*(.+)", _text(root / "proc/cpuinfo"), re.MULTILINE)
     name = match[1].strip() if match else platform.processor() or platform.machine()
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         from hornbeam import _native
     except ImportError:  # `hornbeam doctor` says why
-        return f"{name}, {count} CPUs"
-    return f"{name}, {count} CPUs, {_native.cpu_features()['isa']}"
+        return f"{name}, {available_cpus()} CPUs"
+    return f"{name}, {available_cpus()} CPUs, {_native.cpu_features()['isa']}"
+
+
+def available_cpus() -> int:
+    """Return the number of CPUs that this process may use, also where the native engine is missing."""
+    try:
+        from hornbeam import _native
+    except ImportError:
+        return os.cpu_count() or 1
+    return _native.available_cpus()
 
 
 def _text(path: Path) -> str:

@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, TextIO
 
+from hornbeam import _native
+
 # Seconds that processes get to stop: after another one was lost, for which they may wait, and after a signal
 # of the user, when they may write a checkpoint. And the interval of polling.
 LOST_SECONDS = 3.0
@@ -60,7 +62,7 @@ def launch(
     shared = {"MASTER_ADDR": host, "MASTER_PORT": port, "WORLD_SIZE": str(processes * machines)}
     shared |= {"LOCAL_WORLD_SIZE": str(processes), "PYTHONUNBUFFERED": "1"}
     shared["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or str(
-        max((os.cpu_count() or 1) // processes, 1)
+        max(_native.available_cpus() // processes, 1)
     )
     if engine:
         shared["HORNBEAM_ENGINE"] = engine

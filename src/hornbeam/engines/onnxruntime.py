@@ -7,11 +7,11 @@ are written by `onnx/emit.py` with the functions of `onnx/table.py`.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
+from hornbeam import _native
 from hornbeam.engines.base import BindingExecutable, Buffer, Executable
 from hornbeam.engines.table import TableEngine, missing_package, require_version
 from hornbeam.errors import MissingPrimitiveError
@@ -31,7 +31,7 @@ require_version("onnxruntime", "ONNX Runtime", onnxruntime.__version__, "1.32", 
 
 # Each session has threads of its own. One pool for all would be the process's, and ONNX Runtime then refuses
 # the sessions that the user's code creates with pools of their own, which is the default.
-_THREADS = int(os.environ.get("HORNBEAM_THREADS", 0)) or os.cpu_count() or 1
+_THREADS = _native.threads()
 # FLOPs or bytes of a graph from which it gets more than one thread: creating threads takes longer than
 # running a smaller one, and each cached executable keeps its threads.
 _PARALLEL_WORK = 1 << 20

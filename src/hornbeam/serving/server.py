@@ -54,7 +54,7 @@ def serve(
     listener = bind(settings.host, settings.port)
     sys.setswitchinterval(_SWITCH_SECONDS)
     metrics = Metrics()
-    with listener, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model") as executor:
+    with listener, ThreadPoolExecutor(_native.available_cpus(), thread_name_prefix="model") as executor:
         repository = Repository(sources, metrics, settings.batch, executor, load_model)
         application = Application(repository, settings, metrics)
         # What lives as long as the process need not be looked at by each collection.

@@ -75,12 +75,13 @@ impl ThreadPool {
         ThreadPool { threads: AtomicUsize::new(threads.max(1)), workers: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
-    /// Returns the pool of the process. Its initial size is `HORNBEAM_THREADS`, or the number of available physical cores.
+    /// Returns the pool of the process. Its initial size is `HORNBEAM_THREADS`, else `OMP_NUM_THREADS`, which loaders of
+    /// data and other programs set for processes beside each other, else the number of available physical cores.
     pub fn global() -> &'static ThreadPool {
         static GLOBAL: OnceLock<ThreadPool> = OnceLock::new();
         GLOBAL.get_or_init(|| {
-            let configured = std::env::var("HORNBEAM_THREADS").ok().and_then(|n| n.trim().parse().ok());
-            ThreadPool::new(configured.filter(|&n| n > 0).unwrap_or_else(default_threads))
+            let configured = configured("HORNBEAM_THREADS").or_else(|| configured("OMP_NUM_THREADS"));
+            ThreadPool::new(configured.unwrap_or_else(default_threads))
         })
     }
 
@@ -320,22 +321,43 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Number of CPUs that this process may use, by its affinity and the quota of its container, at least 1.
+pub fn available_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// The number of threads that a variable of the environment asks for; of a list by levels (OpenMP), the first.
+fn configured(name: &str) -> Option<usize> {
+    let value = std::env::var(name).ok()?;
+    value.split(',').next()?.trim().parse().ok().filter(|&n| n > 0)
+}
+
 /// Number of physical cores that this process may use: hyper-threads share the vector units that kernels saturate.
 fn default_threads() -> usize {
-    let logical = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let mut cores = std::collections::BTreeSet::new();
-    for cpu in 0..logical.max(1024) {
-        let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-        match std::fs::read_to_string(path) {
-            Ok(siblings) => cores.insert(siblings),
-            Err(_) => break,
-        };
-    }
-    if cores.is_empty() {
-        logical
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let siblings =
+        |cpu| std::fs::read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")).ok();
+    let cores = physical_cores(allowed.unwrap_or_default(), siblings);
+    if cores == 0 {
+        available_cpus()
     } else {
-        logical.min(cores.len())
+        available_cpus().min(cores)
     }
+}
+
+/// Counts the cores of a list of CPUs such as `0-3,8`, given the siblings of each. 0 if one is unknown.
+fn physical_cores(list: &str, siblings: impl Fn(usize) -> Option<String>) -> usize {
+    let mut cores = std::collections::BTreeSet::new();
+    for range in list.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (Ok(first), Ok(last)) = (first.parse(), last.parse::<usize>()) else { return 0 };
+        for cpu in first..=last {
+            let Some(core) = siblings(cpu) else { return 0 };
+            cores.insert(core);
+        }
+    }
+    cores.len()
 }
 
 #[cfg(test)]

@@ -118,3 +118,12 @@ fn idle_workers_burn_no_processor_time() {
     let workers = pool.workers(4);
     assert_eq!(workers.sleepers.load(Ordering::SeqCst), 3);
 }
+
+#[test]
+fn cores_are_counted_among_allowed_cpus() {
+    // Two hyper-threads a core, as Linux numbers them.
+    let siblings = |cpu: usize| (cpu < 8).then(|| format!("{},{}", cpu % 4, cpu % 4 + 4));
+    for (list, cores) in [("0-7", 4), ("0,4\n", 1), ("\t1-2,6", 2), ("3", 1), ("7-9", 0), ("", 0)] {
+        assert_eq!(physical_cores(list, siblings), cores, "{list:?}");
+    }
+}

@@ -7,6 +7,7 @@ import os
 import shlex
 from pathlib import Path
 
+from hornbeam import _native
 from hornbeam.cli.arguments import integer, positive_int, print_error
 
 HELP = "search for the best arguments of a script that trains"
@@ -71,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print_error("hornbeam tune", error)
         return 2
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ.setdefault("HORNBEAM_THREADS", str(max(cores // args.jobs, 1)))
+    os.environ.setdefault("HORNBEAM_THREADS", str(max(_native.available_cpus() // args.jobs, 1)))
     try:
         return _search(args, parameters)
     except (ImportError, ValueError, RuntimeError) as error:

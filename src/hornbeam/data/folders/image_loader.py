@@ -8,13 +8,13 @@ positions of `random_crop`.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hornbeam import _native
 from hornbeam._internal.naming import nearest
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
@@ -179,7 +179,7 @@ class ImageBatches(Stage):
         super().__init__()
         self.paths, self.labels, self.sizes = files.paths, files.labels, files.sizes
         self.config, self.batch_size, self.reshuffles, self.seed = config, batch_size, shuffle, seed
-        self.workers = (os.cpu_count() or 1) if workers is None else workers
+        self.workers = _native.available_cpus() if workers is None else workers
         self.unreadable = unreadable
         self.passes = 0
         distinct = np.unique(self.sizes, axis=0)

@@ -11,6 +11,7 @@ from typing import IO, Any, TypeAlias, Union
 
 import numpy as np
 
+from hornbeam import _native
 from hornbeam._internal.typing import ArrayLike
 from hornbeam.core.tensor import Tensor
 from hornbeam.data.folders.file_listing import list_files_below
@@ -190,7 +191,7 @@ def duplicate_files(
     keys: dict[bytes, list[int]] = defaultdict(list)
     thumbnails, hashes, hashed, unreadable = [], [], [], {}
     hash_file = functools.partial(_hash_file, near=near)
-    results = map_ordered_chunked(hash_file, paths, workers or os.cpu_count() or 1, _CHUNK)
+    results = map_ordered_chunked(hash_file, paths, workers or _native.available_cpus(), _CHUNK)
     for number, (key, thumbnail, reason) in enumerate(results):
         if key is not None:
             keys[key].append(number)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
+
+from hornbeam import _native
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -48,7 +49,7 @@ def prefetch_if_worthwhile(items: Iterator[T], threads: int, depth: int = DEPTH)
             return
         wall, busy = wall + clock(), busy + time.thread_time()
         yield item
-    spare = (os.cpu_count() or 1) > threads
+    spare = _native.available_cpus() > threads
     if wall < MIN_ITEM_SECONDS * PROBE_ITEMS or (busy > wall / 2 and not spare):
         yield from items
         return

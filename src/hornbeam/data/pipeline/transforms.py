@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
-from hornbeam import tree
+from hornbeam import _native, tree
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.warn import warn_user
 from hornbeam.data import elements as e
@@ -106,7 +105,7 @@ class Map(MapBase):
         if is_peeking.get() or self.workers == 1:
             return map(function, numbered)
         if self.workers is None:
-            return map_ordered_if_slow(function, numbered, os.cpu_count() or 1)
+            return map_ordered_if_slow(function, numbered, _native.available_cpus())
         return map_ordered(function, numbered, self.workers)
 
     def samples_and_batch_size(self) -> tuple[int, int] | tuple[None, None]:

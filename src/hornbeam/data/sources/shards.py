@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hornbeam import _native
 from hornbeam._internal.typing import Tree
 from hornbeam._internal.validation import check_int
 from hornbeam.data import elements as e
@@ -122,7 +122,7 @@ class ShardSource(Stage):
         if is_peeking.get() or self.workers == 1:
             return map(self._element, self._encoded(start))
         if self.workers is None:
-            return map_ordered_if_slow(self._element, self._encoded(start), os.cpu_count() or 1)
+            return map_ordered_if_slow(self._element, self._encoded(start), _native.available_cpus())
         return map_ordered(self._element, self._encoded(start), self.workers)
 
     def blocks(self, start: int) -> Iterator[Any] | None:
