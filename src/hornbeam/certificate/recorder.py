@@ -19,7 +19,7 @@ from hornbeam.certificate.hashing import canonical, hash_arrays, head_of, plain
 from hornbeam.certificate.refusals import check_certifiable, program_reasons
 from hornbeam.certificate.signing import sign
 from hornbeam.certificate.state import StateFollower, metrics_of, snapshot_hashes, weights_of
-from hornbeam.certificate.statement import BUILD_TYPE, BUILDER, build, start_of
+from hornbeam.certificate.statement import BUILD_TYPE, BUILDER, build, start_of, stated_rates
 from hornbeam.errors import CertificateError
 from hornbeam.saving.checkpoint import write_checkpoint
 from hornbeam.saving.files import replace_file
@@ -81,6 +81,7 @@ class Certificate(StateFollower):
         self._entries: list[dict[str, Any]] = []
         self._definition: dict[str, Any] = {}
         self._weights = ""
+        self._rates: dict[str, str] | None = None  # as the last entry with learning rates has them
         self._resumes = False
         self._evaluations: list[dict[str, Any]] = []
         self._rest: dict[str, Any] = {}
@@ -101,7 +102,7 @@ class Certificate(StateFollower):
         size = self.run.model.steps_per_execution
         self.chunk_bound = self.every = -(-self.every // size) * size
         self._entries, self._evaluations, self._complete = [], [], False
-        self._definition, self._rest, self._resumes = {}, {}, False
+        self._definition, self._rest, self._resumes, self._rates = {}, {}, False, None
         self._failures = LogFailures("Certificate")
         with replace_file(self.path) as file:  # a path that cannot be written fails now
             file.write(b"{}\n")
@@ -126,6 +127,8 @@ class Certificate(StateFollower):
         }
         if "batches" in state.position:
             entry["batches"] = state.position["batches"]
+        if state.rates != self._rates:
+            entry["learningRate"] = self._changed_rates(state.rates)
         if finished:
             entry["metrics"] = metrics_of(logs or {})
         saved = None
@@ -134,6 +137,18 @@ class Certificate(StateFollower):
         self._wait(most=1)  # of states in memory
         self._entries.append(entry)
         self._jobs.append(self._hasher.submit(self._record, len(self._entries) - 1, entry, state, saved))
+
+    def _changed_rates(self, rates: dict[str, str]) -> dict[str, str]:
+        """Keep learning rates. Raise CertificateError if a schedule came or went, which no state holds."""
+        before = rates if self._rates is None else self._rates
+        for name in before:
+            if before[name] != rates.get(name) and "<" in before[name] + rates.get(name, "<"):
+                raise CertificateError(
+                    f"this training cannot be certified: {name} was {before[name]}, and became "
+                    f"{rates.get(name)} while fit() ran: give compile() one schedule for the whole training"
+                )
+        self._rates = rates
+        return rates
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._hasher is None:
@@ -151,6 +166,7 @@ class Certificate(StateFollower):
     def set_state(self, state: dict[str, Any]) -> None:
         super().set_state(state)
         self._resumes = bool(self._entries)
+        self._rates = stated_rates(self._entries)[-1] if self._entries else None
         if self._resumes and self.run is not None and not isinstance(self.run.data, ArrayData):
             raise CertificateError("a certified training over a stream cannot be resumed")
 
@@ -167,7 +183,8 @@ class Certificate(StateFollower):
         parameters = facts.parameters_of(run, model)
         if self._definition:  # of the training that is resumed
             before = self._definition["externalParameters"]
-            parameters |= {"start": before["start"], "seed": before["seed"]}
+            # The model's config has the learning rate, which may have changed since.
+            parameters |= {name: before[name] for name in ("model", "start", "seed")}
         inner = facts.inner_facts(run)
         kernels = self._definition.get("internalParameters", inner)["kernels"]
         if kernels != inner["kernels"]:

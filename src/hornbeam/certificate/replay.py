@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from hornbeam.certificate.state import (
     snapshot_hashes,
     weights_of,
 )
+from hornbeam.certificate.statement import stated_rates
 from hornbeam.certificate.verification import Verification
 from hornbeam.errors import CertificateError, ModelFileError
 from hornbeam.saving.checkpoint import read_checkpoint
+from hornbeam.training.array_data import ArrayData
 from hornbeam.training.callbacks.base import Callback, Logs
 from hornbeam.training.run import TrainingRun
 
@@ -51,6 +54,7 @@ class Replay(StateFollower):
         self.predicate = statement["predicate"]
         self.weights = statement["subject"][0]["digest"]["hornbeamArrays1"]
         self.entries = self.predicate["chain"]["entries"]
+        self.rates = stated_rates(self.entries)
         super().__init__(self.predicate["chain"]["every"])
         self.draw, self.states, self.result = draw, states, result
         self.trained: Any = None
@@ -93,6 +97,11 @@ class Replay(StateFollower):
             self._compare(name, stated[name], inner[name])
         data = [*facts.data_facts("data", run.data), *facts.data_facts("validation", run.validation)]
         self._compare_dependencies("data", data, [d for d in dependencies if not _is_program(d)])
+        if isinstance(run.data, ArrayData) and run.settings.steps is None:
+            ends = [entry["step"] for entry in self.entries if not entry["done"]]
+            for before, after in itertools.pairwise(ends):
+                if after - before != run.data.steps:
+                    self._compare(f"steps of the epoch before step {after}", after - before, run.data.steps)
         if stated["kernels"] != inner["kernels"] and not self.result.problems:
             raise CertificateError(
                 f"this computer cannot tell: the training was made with {stated['kernels']!s:.60}, and with "
@@ -127,29 +136,40 @@ class Replay(StateFollower):
         else:
             self._compare_beginning(run)
             for first, last in joined(self.draw.chosen):
-                self._restore(run, first)
-                self._train(run, first, last)
+                if not self.result.problems:
+                    self._restore(run, first)
+                    self._train(run, first, last)
         if self.result.problems:
             return
         optimizer = run.model.optimizer
-        if optimizer is not None and optimizer.built:
-            optimizer.finalize_variable_values(run.model.trainable_variables)
-        run.callbacks.on_train_end({})
         if self.predicate["runDetails"]["metadata"]["complete"]:
-            if hash_arrays(weights_of(run.model)) != self.weights:
-                self.result.problems.append("the final weights are others than those of the certificate")
-            else:
-                self.result.checked.append("final weights, made again")
+            if optimizer is not None and optimizer.built:
+                optimizer.finalize_variable_values(run.model.trainable_variables)
+            run.callbacks.on_train_end({})
+        if hash_arrays(weights_of(run.model)) != self.weights:
+            self.result.problems.append("the final weights are others than those of the certificate")
+        else:
+            self.result.checked.append("final weights, made again")
         self.trained = run.model
 
     def _compare_beginning(self, run: TrainingRun) -> None:
-        """Say so if the seed does not lead to the first state: the weights may come from a file."""
+        """Say so if the seed does not lead to the first state: the weights may come from a file.
+
+        The learning rate and the random state must be those of the program all the same.
+        """
         self._train(run, 0, 0)
-        if self.result.problems:
-            self.result.problems.clear()
-            self.result.unchecked.append(
-                "where the first weights come from: the seed gives others than the first state holds"
-            )
+        if not self.result.problems:
+            return
+        self.result.problems.clear()
+        self.result.unchecked.append(
+            "where the first weights come from: the seed gives others than the first state holds"
+        )
+        beginning = snapshot(run, False, self.entries[0].get("batches", ""))
+        self._compare("learning rate", self.rates[0], beginning.rates)
+        self._restore(run, 0)
+        position = snapshot(run, False, self.entries[0].get("batches", "")).position
+        if position != beginning.position:
+            self.result.problems.append("the first state has another random state than the seed gives")
 
     def _restore(self, run: TrainingRun, number: int) -> None:
         assert self.states is not None
@@ -173,7 +193,7 @@ class Replay(StateFollower):
         self._begun = first > 0
         if first > 0:
             self._at, entry = first, self.entries[first]
-            self._compare_entry(entry, snapshot(run, False, entry.get("batches", "")), None)
+            self._compare_entry(first, snapshot(run, False, entry.get("batches", "")), None)
         if self.result.problems:
             return
         try:
@@ -188,14 +208,17 @@ class Replay(StateFollower):
         before = self.entries[self._at]["step"] if self._at >= 0 else entry["step"]
         state = self.taken(finished, before)
         self._at += 1
-        self._compare_entry(entry, state, logs)
+        self._compare_entry(self._at, state, logs)
         if self.result.problems or self._at == self._stop:
             raise _SegmentEnd
 
-    def _compare_entry(self, entry: dict[str, Any], state: Snapshot, logs: Logs | None) -> None:
+    def _compare_entry(self, number: int, state: Snapshot, logs: Logs | None) -> None:
+        entry = self.entries[number]
         moment = f"step {entry['step']:,} (epoch {entry['epoch'] + bool(entry['done'])})"
         if (state.position["epoch"], state.position["done"]) != (entry["epoch"], entry["done"]):
             self.result.problems.append(f"the chain has another entry than the training at {moment}")
+        elif state.rates != self.rates[number]:
+            self._compare(f"learning rate at {moment}", self.rates[number], state.rates)
         elif logs is not None and metrics_of(logs) != entry.get("metrics"):
             stated, present = entry.get("metrics", {}), metrics_of(logs)
             names = sorted(n for n in stated | present if stated.get(n) != present.get(n))

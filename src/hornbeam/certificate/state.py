@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam.certificate.hashing import digest, hash_arrays, plain
+from hornbeam.optimizers import Optimizer
+from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.training.array_data import ArrayData
-from hornbeam.training.callbacks.base import Callback, Logs, run_of
+from hornbeam.training.callbacks.base import Callback, Logs, rated_optimizers, run_of
 from hornbeam.training.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
 from hornbeam.training.callbacks.simple import TerminateOnNaN
 from hornbeam.training.resuming import compact_position, global_words
@@ -32,11 +34,13 @@ class Snapshot:
         weights: Values of the model's weights.
         others: Values of its other variables, of the optimizer and of metrics.
         position: Position in the training and in the order of its data.
+        rates: Learning rates, as a certificate shows them.
     """
 
     weights: list[np.ndarray]
     others: list[np.ndarray]
     position: dict[str, Any]
+    rates: dict[str, str]
 
 
 def snapshot_hashes(state: Snapshot) -> tuple[str, str]:
@@ -69,7 +73,21 @@ def snapshot(run: TrainingRun, finished: bool, batches: str) -> Snapshot:
         position |= {"data": compact_position(run.data.position()), "random": global_words()}
     else:  # a thread may have read ahead, so that the batches stand for the position
         position["batches"] = batches
-    return Snapshot(weights_of(model), [np.asarray(v.numpy()) for v in variables], position)
+    others = [np.asarray(variable.numpy()) for variable in variables]
+    return Snapshot(weights_of(model), others, position, rates_of(model.optimizer))
+
+
+def rates_of(optimizer: Optimizer | None) -> dict[str, str]:
+    """Return the present learning rates; a schedule by its arguments, as it is a function of the step."""
+    parts = {} if optimizer is None else rated_optimizers(optimizer)
+    return {name: _rate_text(part) for name, part in parts.items()}
+
+
+def _rate_text(optimizer: Optimizer) -> str:
+    rate = optimizer._learning_rate
+    if isinstance(rate, LearningRateSchedule):
+        return repr(rate)
+    return str(np.float32(float(optimizer.learning_rate)))
 
 
 class StateFollower(Callback):

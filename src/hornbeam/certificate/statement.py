@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,9 @@ def _equal(expected: str) -> Callable[[Any], bool]:
 
 def _entry(value: Any) -> bool:
     schema = {"epoch": natural, "done": natural, "step": natural, "state": _hash}
-    if not isinstance(value, dict) or not set(value) <= {*schema, "metrics", "batches"}:
+    if not isinstance(value, dict) or not set(value) <= {*schema, "metrics", "batches", "learningRate"}:
+        return False
+    if not dict_of(string)(value.get("learningRate", {})):
         return False
     batches = value.get("batches")
     fits = not list(mismatches(value, schema, "")) and isinstance(value.get("metrics", {}), dict)
@@ -192,11 +194,43 @@ def chain_problems(statement: dict[str, Any]) -> list[str]:
                 problems.append(f"the steps do not fit the epoch at step {after['step']} of the chain")
         elif after["epoch"] != before["epoch"] + 1 or "metrics" not in after:
             problems.append(f"an epoch is missing before epoch {after['epoch']} of the chain")
-    if predicate["runDetails"]["metadata"]["complete"] and (len(entries) < 2 or entries[-1]["done"]):
-        problems.append(
-            "the chain ends in the middle of an epoch, though the training is said to be complete"
-        )
+    problems += [*_end_problems(predicate), *_rate_problems(predicate)]
     return problems[:10]
+
+
+def _end_problems(predicate: dict[str, Any]) -> Iterator[str]:
+    """Yield what contradicts the end of the training that is stated."""
+    entries = predicate["chain"]["entries"]
+    parameters = predicate["buildDefinition"]["externalParameters"]
+    if not predicate["runDetails"]["metadata"]["complete"]:
+        if predicate["evaluations"]:
+            yield "there is an evaluation, though the training is said to be interrupted"
+        return
+    if len(entries) < 2 or entries[-1]["done"]:
+        yield "the chain ends in the middle of an epoch, though the training is said to be complete"
+        return
+    epochs, last = parameters["fit"]["epochs"], entries[-1]["epoch"]
+    # A callback may have stopped it.
+    if last > epochs or (last < epochs and not parameters["callbacks"] and not predicate["needsProgram"]):
+        yield f"the chain ends after epoch {last}, the training was to have {epochs}"
+
+
+def _rate_problems(predicate: dict[str, Any]) -> Iterator[str]:
+    """Yield learning rates that change though nothing in the training changes them."""
+    callbacks = [name for name, _ in predicate["buildDefinition"]["externalParameters"]["callbacks"]]
+    if "ReduceLROnPlateau" in callbacks or predicate["needsProgram"]:
+        return
+    for entry in predicate["chain"]["entries"][1:]:
+        if "learningRate" in entry:
+            yield f"the learning rate changes at step {entry['step']}, and no callback is stated that does it"
+
+
+def stated_rates(entries: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return the learning rates at each entry of a chain, of which those that changed them have a field."""
+    rates: list[dict[str, str]] = []
+    for entry in entries:
+        rates.append(entry.get("learningRate", rates[-1] if rates else {}))
+    return rates
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
