@@ -51,17 +51,17 @@ def test_an_honest_training_is_not_called_forged(forged: Forgery) -> None:
 def test_a_forgery(forged: Forgery, title: str) -> None:
     each = KINDS[title]
     each.forge(forged)
-    expected = {"always": "found", "draw": "found", "said": "said", "never": "held"}[each.found]
+    expected = {"always": "found", "draw": "found", "said": "said", "never": "held"}[each.shown_by]
     assert outcome(forged, 1, random.Random(0)) == expected
-    if each.found != "draw":
+    if each.shown_by != "draw":
         assert outcome(forged, 0.01, random.Random(0)) == expected
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("title", [title for title, each in KINDS.items() if each.found == "draw"])
+@pytest.mark.parametrize("title", [title for title, each in KINDS.items() if each.shown_by == "draw"])
 def test_a_draw_finds_it_as_often_as_stated(forged: Forgery, title: str) -> None:
     KINDS[title].forge(forged)
     drawn = len(draw_segments(SEGMENTS, 0.1, random.Random(0)).chosen) - 1
     probability = 1 - miss_probability(SEGMENTS - 1, forged.segments, drawn)
-    found = sum(outcome(forged, 0.1, random.Random(seed)) == "found" for seed in range(30))
-    assert found > 30 * probability - 4 * (30 * probability * (1 - probability)) ** 0.5 - 1
+    count = sum(outcome(forged, 0.1, random.Random(seed)) == "found" for seed in range(30))
+    assert count > 30 * probability - 4 * (30 * probability * (1 - probability)) ** 0.5 - 1

@@ -59,7 +59,7 @@ def test_a_schedule_is_recorded_once(tmp_path: Path) -> None:
     schedule = hb.optimizers.schedules.ExponentialDecay(0.01, 10, 0.5)
     recorded = rates(fit(tmp_path, rate=schedule))
     assert list(recorded) == [0]
-    assert "ExponentialDecay initial_learning_rate=0.01" in recorded[0]
+    assert '"initial_learning_rate":"0.01"' in recorded[0]
     assert verify(tmp_path / "run.cert", data=tmp_path / "data.npz").holds
 
 
@@ -107,6 +107,11 @@ def test_another_one_than_declared_from_the_start_is_found(tmp_path: Path) -> No
     edit(tmp_path / "run.cert", declare)
     result = verify(tmp_path / "run.cert", data=tmp_path / "data.npz", steps=0.01)
     assert "learning rate: {'learning_rate': '0.01'} in the certificate" in result.problems[0]
+
+
+def test_a_function_is_recorded_by_its_value(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="a lambda has no config"):
+        assert rates(fit(tmp_path, rate=lambda: 0.003)) == {0: "0.003"}
 
 
 def test_a_schedule_that_comes_while_fit_runs_is_refused(tmp_path: Path) -> None:

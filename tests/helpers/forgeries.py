@@ -177,9 +177,9 @@ def trained(forgery: Forgery, tamper: Tamper | None = None, **arguments: Any) ->
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of forgery. trains: it needs a training of its own."""
+    """A kind of forgery. shown_by: what shows it. trains: it needs a training of its own."""
 
-    found: str
+    shown_by: str
     trains: bool
     forge: Callable[[Forgery], None]
 
@@ -187,9 +187,9 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 
-def kind(title: str, found: str) -> Callable[[Callable[[Forgery], None]], Callable[[Forgery], None]]:
+def kind(title: str, shown_by: str) -> Callable[[Callable[[Forgery], None]], Callable[[Forgery], None]]:
     def register(function: Callable[[Forgery], None]) -> Callable[[Forgery], None]:
-        KINDS[title] = Kind(found, "trained" in function.__code__.co_names, function)
+        KINDS[title] = Kind(shown_by, "trained" in function.__code__.co_names, function)
         return function
 
     return register

@@ -142,7 +142,7 @@ class Certificate(StateFollower):
         """Keep learning rates. Raise CertificateError if a schedule came or went, which no state holds."""
         before = rates if self._rates is None else self._rates
         for name in before:
-            if before[name] != rates.get(name) and "<" in before[name] + rates.get(name, "<"):
+            if before[name] != rates.get(name) and "{" in before[name] + rates.get(name, "{"):
                 raise CertificateError(
                     f"this training cannot be certified: {name} was {before[name]}, and became "
                     f"{rates.get(name)} while fit() ran: give compile() one schedule for the whole training"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.certificate.hashing import digest, hash_arrays, plain
+from hornbeam.certificate.hashing import canonical, digest, hash_arrays, plain
 from hornbeam.optimizers import Optimizer
-from hornbeam.optimizers.schedules import LearningRateSchedule
 from hornbeam.training.array_data import ArrayData
 from hornbeam.training.callbacks.base import Callback, Logs, rated_optimizers, run_of
 from hornbeam.training.callbacks.monitor import EarlyStopping, ReduceLROnPlateau
@@ -84,10 +83,11 @@ def rates_of(optimizer: Optimizer | None) -> dict[str, str]:
 
 
 def _rate_text(optimizer: Optimizer) -> str:
-    rate = optimizer._learning_rate
-    if isinstance(rate, LearningRateSchedule):
-        return repr(rate)
-    return str(np.float32(float(optimizer.learning_rate)))
+    try:
+        rate = optimizer.get_config()["learning_rate"]
+    except TypeError:  # a function, which has no config
+        rate = float(optimizer.learning_rate)
+    return canonical(plain(rate["config"])).decode() if isinstance(rate, dict) else repr(rate)
 
 
 class StateFollower(Callback):
