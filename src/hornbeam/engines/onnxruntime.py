@@ -1,7 +1,7 @@
 """The ONNX Runtime engine: a graph becomes one ONNX model, gradients and optimizer inside, run by a session.
 
 `set_engine("onnxruntime")` runs on the CPU, as `"onnxruntime:cpu"` does. Buffers are `OrtValue`s. The models
-are written by `onnx/emit.py` with the functions of `onnx/table.py`.
+are written by `onnx/emitter/`.
 """
 
 from __future__ import annotations
