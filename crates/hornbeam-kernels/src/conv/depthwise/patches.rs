@@ -63,7 +63,9 @@ impl<E: Real> Patches<E> {
     pub fn strip_rows(&self, floats: usize) -> usize {
         let geometry = &self.geometry;
         let line = geometry.strides[1] * self.wide * geometry.channels;
-        let step = (geometry.taps[0] * geometry.strides[1] * self.row).max(1);
+        // In the widest lanes: each strip is one partial sum of the kernel's gradient, on any instruction set.
+        let row = self.group * self.wide * (64 / size_of::<E>());
+        let step = (geometry.taps[0] * geometry.strides[1] * row).max(1);
         let height = geometry.output[1];
         let rows = (STRIP / line.max(1)).min(floats / step).clamp(4, height.max(4)).min(height);
         // Strips of even size.

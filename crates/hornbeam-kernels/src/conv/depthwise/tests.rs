@@ -81,3 +81,17 @@ fn vectors_of_any_width_give_the_same_bits() {
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{shape:?}");
     }
 }
+
+#[test]
+fn narrow_groups_have_the_same_bits_on_every_isa() {
+    let wide: Vec<Isa> = Isa::available().into_iter().filter(|isa| *isa != Isa::Portable).collect();
+    let mut random = Random::new(14);
+    for (group, kernel, side) in [(2, 3, 40), (4, 3, 33), (8, 5, 40), (1, 5, 64), (1, 7, 40)] {
+        let groups = 32 / group;
+        let shape = ConvShape { groups, ..same(2, side, kernel, 1, [32, 32]) };
+        let [x, w, dy] = [shape.input_len(), shape.kernel_len(), shape.output_len()].map(|n| random.values::<f32>(n));
+        let results = wide.iter().map(|isa| with_isa(*isa, || passes(2, &shape, [&x, &w, &dy], Epilogue::default())));
+        let results: Vec<_> = results.collect();
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{shape:?}");
+    }
+}
