@@ -163,7 +163,7 @@ def transformer() -> Sequence[Any]:
 
 
 @training
-def augmented_pictures() -> Sequence[Any]:
+def augmented_images() -> Sequence[Any]:
     parts = [
         lambda: layers.RandomFlip("horizontal"),
         lambda: layers.RandomRotation(0.1),

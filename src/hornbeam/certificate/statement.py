@@ -65,7 +65,11 @@ def _named(value: Any) -> bool:
 
 
 def _evaluation(value: Any) -> bool:
-    schema = {"batchSize": natural, "data": list_of(_dependency), "metrics": dict_of(lambda _: True)}
+    schema = {
+        "batchSize": lambda v: natural(v) and v > 0,
+        "data": list_of(_dependency),
+        "metrics": dict_of(lambda _: True),
+    }
     return isinstance(value, dict) and not list(mismatches(value, schema, ""))
 
 

@@ -16,6 +16,7 @@ class Verification:
         problems: Sentences about what differs. Empty if the certificate holds.
         findings: Sentences about the data for the reader, such as test samples in the training data.
         conclusion: Sentence about what follows from the checked part.
+        metrics: Metrics on the test data, as they were computed here; empty without test data.
     """
 
     path: str
@@ -24,6 +25,7 @@ class Verification:
     problems: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     conclusion: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:

@@ -8,10 +8,10 @@ import runpy
 import secrets
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from hornbeam.saving.files import parse_json
 from hornbeam.training.resuming import set_global_words
 
 Arrays = dict[str, np.ndarray]
+DataLike: TypeAlias = "str | os.PathLike[str] | Mapping[str, np.ndarray] | None"
 # Names of the arrays of a data file, each with the name that `load_data` and examples give it.
 _NAMES = {"x": "x_train", "y": "y_train", "x_val": "", "y_val": "", "x_test": "", "y_test": "",
           "sample_weight": ""}  # fmt: skip
@@ -42,7 +43,7 @@ _NAMES = {"x": "x_train", "y": "y_train", "x_val": "", "y_val": "", "x_test": ""
 
 def verify(
     path: str | os.PathLike[str],
-    data: str | os.PathLike[str] | None = None,
+    data: DataLike = None,
     program: str | os.PathLike[str] | None = None,
     steps: float = 1.0,
     model: str | os.PathLike[str] | None = None,
@@ -57,8 +58,9 @@ def verify(
 
     Args:
         path: The certificate.
-        data: An `.npz` file with the arrays `x`, `y` (or `x_train`, `y_train`), for validation data `x_val`,
-            `y_val`, for evaluations `x_test`, `y_test`. None makes nothing again, unless `program` is given.
+        data: An `.npz` file, or a dict, with the arrays `x`, `y` (or `x_train`, `y_train`), for validation
+            data `x_val`, `y_val`, for evaluations `x_test`, `y_test`. None makes nothing again, unless
+            `program` is given.
         program: Script that trained, as text also with its arguments ("train.py --seed 3", "hornbeam mnist
             --certificate m.cert"). It is run until its `fit` with a certificate begins: only for a script
             that you trust.
@@ -89,7 +91,7 @@ def verify(
     _add_facts(predicate, result)
     if result.problems:
         return result
-    arrays = {} if data is None else _load_data(data)
+    arrays = {} if data is None else load_data(data)
     trained = None
     chain = predicate["chain"]
     segments = len(chain["entries"]) - 1
@@ -108,7 +110,7 @@ def verify(
     if model is not None:
         loaded = load_model(model)
         trained = loaded if trained is None else trained
-        same = hash_arrays(weights_of(loaded)) == _stated_weights(statement)
+        same = hash_arrays(weights_of(loaded)) == stated_weights(statement)
         sentence = f"the weights of {os.fspath(model)}"
         (result.checked if same else result.problems).append(
             sentence if same else f"{sentence} are others than those of the certificate"
@@ -119,7 +121,8 @@ def verify(
     return result
 
 
-def _stated_weights(statement: dict[str, Any]) -> str:
+def stated_weights(statement: dict[str, Any]) -> str:
+    """Return the hash of the weights that a certificate is about."""
     return str(statement["subject"][0]["digest"]["hornbeamArrays1"])
 
 
@@ -161,12 +164,14 @@ def _folder_of_states(
     return beside if beside is not None and beside.is_dir() else None
 
 
-def _load_data(path: str | os.PathLike[str]) -> Arrays:
-    stored = load_arrays(path)
+def load_data(data: str | os.PathLike[str] | Mapping[str, np.ndarray]) -> Arrays:
+    """Return the arrays of a data file, or those of a dict, by the first of their names in `_NAMES`."""
+    stored = data if isinstance(data, Mapping) else load_arrays(data)
     arrays = {name: stored[name] if name in stored else stored[other] for name, other in _NAMES.items()
               if name in stored or other in stored}  # fmt: skip
     if not arrays:
-        raise CertificateError(f"{os.fspath(path)} has none of the arrays {', '.join(_NAMES)}")
+        source = "data" if isinstance(data, Mapping) else os.fspath(data)
+        raise CertificateError(f"{source} has none of the arrays {', '.join(_NAMES)}")
     return arrays
 
 
@@ -319,21 +324,32 @@ def _number(value: Any) -> Any:
 def _check_evaluations(predicate: dict[str, Any], arrays: Arrays, trained: Any, result: Verification) -> None:
     """Evaluate the model on the test data again, and search these in the training data."""
     evaluations = predicate["evaluations"]
-    if evaluations and ("x_test" not in arrays or trained is None):
-        result.unchecked.append(f"{len(evaluations)} evaluation(s): give x_test and y_test in --data")
+    if "x_test" not in arrays:
+        if evaluations:
+            result.unchecked.append(f"{len(evaluations)} evaluation(s): give x_test and y_test in --data")
         return
-    for evaluation in evaluations:
-        x, y = arrays["x_test"], arrays.get("y_test")
+    x, y = arrays["x_test"], arrays.get("y_test")
+    if trained is None:
+        result.unchecked.append("the model on the test data: make steps again, or give --model")
+    elif not evaluations and y is not None:
+        result.findings.append(f"evaluated here, {_evaluated(trained, x, y, 32, result)}")
+    for evaluation in evaluations if trained is not None else ():
         if facts.evaluated_facts("test", x, y) != evaluation["data"]:
             result.problems.append("other test data than in the certificate")
             continue
-        present = plain(trained.evaluate(x, y, evaluation["batchSize"], verbose=0, return_dict=True))
-        if present != evaluation["metrics"]:
+        sentence = _evaluated(trained, x, y, evaluation["batchSize"], result)
+        if (present := plain(result.metrics)) != evaluation["metrics"]:
             result.problems.append(f"evaluation: {evaluation['metrics']} in the certificate, {present} here")
         else:
-            metrics = ", ".join(f"{name} {float(value):.4g}" for name, value in present.items())
-            result.checked.append(f"evaluation on {len(x):,} test samples: {metrics}")
-    if "x_test" in arrays and "x" in arrays and arrays["x"].shape[1:] == arrays["x_test"].shape[1:]:
+            result.checked.append(f"evaluation {sentence}")
+    if "x" in arrays and arrays["x"].shape[1:] == x.shape[1:]:
         train, test = (hash_samples([arrays[name]], [np.float32]) for name in ("x", "x_test"))
         count = int(np.isin(test, train).sum())
         result.findings.append(f"{count:,} of {len(test):,} test samples are in the training data")
+
+
+def _evaluated(model: Any, x: Any, y: Any, batch_size: int, result: Verification) -> str:
+    """Put the metrics of a model on the test data into the result, and describe them."""
+    metrics = model.evaluate(x, y, batch_size, verbose=0, return_dict=True)
+    result.metrics = {name: float(value) for name, value in metrics.items()}
+    return f"on {len(x):,} test samples: " + ", ".join(f"{k} {v:.4g}" for k, v in result.metrics.items())
