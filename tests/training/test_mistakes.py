@@ -79,6 +79,12 @@ def uncompiled() -> hb.Model:
     return hb.Sequential([hb.Input((4,)), layers.Dense(1)], name="net")
 
 
+def compiled_without_optimizer() -> hb.Model:
+    model = uncompiled()
+    model.compile(optimizer=None, loss="mse")
+    return model
+
+
 def batches() -> Iterator[Any]:
     while True:
         yield X[:8], LABELS[:8]
@@ -258,6 +264,10 @@ MISTAKES: dict[str, tuple[Mistake, str]] = {
     # -- settings ----------------------------------------------------------------------------------
     "not compiled": (lambda: fit(uncompiled(), X, YES), "model 'net' is not compiled: call model.compile("),
     "evaluate before compile": (lambda: uncompiled().evaluate(X, YES), "before model.evaluate()"),
+    "no optimizer": (
+        lambda: fit(compiled_without_optimizer(), X, YES),
+        "model 'net' is compiled without an optimizer, so fit() cannot update its weights",
+    ),
     "no loss": (
         lambda: fit(classifier(loss=None), X, LABELS),
         "model 'net' has no loss: give one to compile(loss=...)",

@@ -159,6 +159,11 @@ class Steps(Network):
         loss = self._hb_trainer.loss_of_batch(x, y, y_pred, sample_weight, training=True)
         self._hb_trainer.loss_tracker.update_state(loss, sample_weight=_batch_size(x))
         variables = self.trainable_variables
+        if variables and self.optimizer is None:
+            raise ValueError(
+                f"{describe(self)} is compiled without an optimizer, so fit() cannot update its weights: "
+                "call compile() with one, such as model.compile('adam', loss)"
+            )
         if variables:
             self.optimizer.check_multipliers(self.weights)
             if not self.optimizer.built:
