@@ -125,7 +125,7 @@ def test_metrics_that_were_edited(run: Path) -> None:
 
 def test_an_evaluation_that_was_edited(run: Path) -> None:
     forge(run, lambda s: s["predicate"]["evaluations"][0]["metrics"].update(accuracy="1.0"))
-    assert "evaluation: {'accuracy': '1.0'" in checked(run).problems[0]
+    assert "evaluation: accuracy is 1.0 in the certificate" in checked(run).problems[0]
 
 
 def test_other_data(run: Path) -> None:

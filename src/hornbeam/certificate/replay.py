@@ -220,9 +220,7 @@ class Replay(StateFollower):
         elif state.rates != self.rates[number]:
             self._compare(f"learning rate at {moment}", self.rates[number], state.rates)
         elif logs is not None and metrics_of(logs) != entry.get("metrics"):
-            stated, present = entry.get("metrics", {}), metrics_of(logs)
-            names = sorted(n for n in stated | present if stated.get(n) != present.get(n))
-            shown = f"{names[0]} is {stated.get(names[0])} in the certificate, {present.get(names[0])} here"
+            shown = difference(entry.get("metrics", {}), metrics_of(logs))
             self.result.problems.append(f"the metrics at {moment}: {shown}")
         elif snapshot_hashes(state)[0] != entry["state"]:
             self.result.problems.append(f"the state at {moment} is another than that of the certificate")
@@ -250,3 +248,9 @@ def joined(chosen: tuple[int, ...]) -> list[tuple[int, int]]:
         else:
             pairs.append((number, number + 1))
     return pairs
+
+
+def difference(stated: dict[str, str], present: dict[str, str]) -> str:
+    """Say of which metric, the first by name, the certificate has another value than is computed here."""
+    name = min(name for name in stated | present if stated.get(name) != present.get(name))
+    return f"{name} is {stated.get(name)} in the certificate, {present.get(name)} here"

@@ -21,7 +21,7 @@ from hornbeam.certificate import facts
 from hornbeam.certificate.confidence import Draw, draw_segments
 from hornbeam.certificate.hashing import hash_arrays, plain
 from hornbeam.certificate.recorder import current_replay
-from hornbeam.certificate.replay import Replay, ReplayEnd
+from hornbeam.certificate.replay import Replay, ReplayEnd, difference
 from hornbeam.certificate.signing import is_signed_by
 from hornbeam.certificate.state import STEERING, weights_of
 from hornbeam.certificate.statement import chain_problems, parse, read_bytes
@@ -339,7 +339,7 @@ def _check_evaluations(predicate: dict[str, Any], arrays: Arrays, trained: Any, 
             continue
         sentence = _evaluated(trained, x, y, evaluation["batchSize"], result)
         if (present := plain(result.metrics)) != evaluation["metrics"]:
-            result.problems.append(f"evaluation: {evaluation['metrics']} in the certificate, {present} here")
+            result.problems.append(f"evaluation: {difference(evaluation['metrics'], present)}")
         else:
             result.checked.append(f"evaluation {sentence}")
     if "x" in arrays and arrays["x"].shape[1:] == x.shape[1:]:
