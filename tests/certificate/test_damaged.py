@@ -33,9 +33,9 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def damage(value: Any, generator: random.Random) -> tuple[Any, ...]:
     """Put a value of another kind somewhere into a tree of lists and dicts; return the place."""
     # A place is drawn by its length first, or most of them would be in the chain.
-    found = list(places(value))
-    length = generator.choice(sorted({len(path) for path in found}))
-    path = generator.choice([path for path in found if len(path) == length])
+    all_places = list(places(value))
+    length = generator.choice(sorted({len(path) for path in all_places}))
+    path = generator.choice([path for path in all_places if len(path) == length])
     for key in path[:-1]:
         value = value[key]
     value[path[-1]] = copy.deepcopy(generator.choice(VALUES))
@@ -64,8 +64,8 @@ def damaged(statement: dict[str, Any], generator: random.Random) -> list[tuple[A
 
 def check(run: Path, seed: int) -> None:
     generator = random.Random(seed)
-    whole = read(run / "run.cert")
-    statement = copy.deepcopy(whole)
+    honest = read(run / "run.cert")
+    statement = copy.deepcopy(honest)
     changed = damaged(statement, generator)
     path = run / "damaged.cert"
     path.write_bytes(canonical(statement) + b"\n")
@@ -77,11 +77,11 @@ def check(run: Path, seed: int) -> None:
     except Exception as error:
         raise AssertionError(f"seed {seed}: {changed} raised {error!r}") from error
     if result.holds:
-        assert checked_part(statement, steps) == checked_part(whole, steps), f"seed {seed}: {changed}"
+        assert checked_part(statement, steps) == checked_part(honest, steps), f"seed {seed}: {changed}"
 
 
 def checked_part(statement: dict[str, Any], steps: float) -> Any:
-    """Return what nobody can edit in a certificate that holds: hashes, and entries that were made again."""
+    """Return what cannot be edited in a certificate that holds: hashes, and entries that were made again."""
     predicate = statement["predicate"]
     entries = predicate["chain"]["entries"]
     dependencies = predicate["buildDefinition"]["resolvedDependencies"]

@@ -95,7 +95,9 @@ def verify_folder(
             unsure = [sentence for sentence in result.unchecked if "not signed" not in sentence]
             # That no test sample was trained on is the rule, and the metrics have a column of their own.
             findings = [
-                found for found in result.findings if not found.startswith(("0 of", "evaluated here"))
+                sentence
+                for sentence in result.findings
+                if not sentence.startswith(("0 of", "evaluated here"))
             ]
             yield Submission(name, result, [*same, *result.problems, *findings, *unsure])
 
