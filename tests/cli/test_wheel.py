@@ -123,7 +123,8 @@ def test_train_serve_draw_and_link_from_the_wheel(tmp_path: Path) -> None:
     shell.run(f"python -m pip install --quiet '{wheel}[serve]'")
     shell.run("hornbeam doctor")
     shell.run("hornbeam course notebooks")
-    assert len(list((tmp_path / "notebooks").glob("*.ipynb"))) == 18
+    pages = list((ROOT / "docs" / "course").glob("[0-9]*.md"))
+    assert len(list((tmp_path / "notebooks").glob("*.ipynb"))) == len(pages) > 0
     shell.run("hornbeam mnist --epochs 1 --train-samples 20000 --output .")
     check_server(shell)
     if shutil.which("cc"):
