@@ -96,7 +96,7 @@ def test_windows(tmp_path: Path, without_tools: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "platform", "win32")
     gpus = find_devices(tmp_path, silent)[1:]
     assert gpus == [Device("windows", "Radeon"), Device("windows", "Arc")]
-    assert gpus[0].engines == ("torch:privateuseone",)
+    assert gpus[0].engines == ("torch:privateuseone", "onnxruntime:dml")
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ ENGINES = {
     "amd": ("torch:cuda", "jax:gpu"),
     "intel": ("torch:xpu",),
     "apple": ("mlx:gpu", "torch:mps"),
-    "windows": ("torch:privateuseone",),
+    "windows": ("torch:privateuseone", "onnxruntime:dml"),
 }
 
 

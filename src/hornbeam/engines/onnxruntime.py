@@ -1,7 +1,8 @@
 """The ONNX Runtime engine: a graph becomes one ONNX model, gradients and optimizer inside, run by a session.
 
-`set_engine("onnxruntime")` runs on the CPU, as `"onnxruntime:cpu"` does. Buffers are `OrtValue`s. The models
-are written by `onnx/emitter/`.
+`set_engine("onnxruntime")` runs on the CPU, as `"onnxruntime:cpu"` does; `"onnxruntime:openvino"` runs on
+that provider, see `PROVIDERS`. Buffers are `OrtValue`s in the CPU's memory. The models are written by
+`onnx/emitter/`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hornbeam.ir.graph import Graph
 from hornbeam.ir.interpret import where
 from hornbeam.ir.primitive import graph_cost
 from hornbeam.ir.types import numpy_dtype
-from hornbeam.onnx.emitter.emit import Emitter
+from hornbeam.onnx.emitter.emit import OPSET, Emitter
 from hornbeam.onnx.emitter.kernels import onnx_type
 from hornbeam.onnx.emitter.table import MAKERS, TABLE
 
@@ -27,7 +28,19 @@ try:
     import onnxruntime
 except ImportError as error:
     raise missing_package("onnxruntime", "ONNX Runtime", error, extra="onnx") from error
-require_version("onnxruntime", "ONNX Runtime", onnxruntime.__version__, "1.32", extra="onnx")
+
+# Device -> the provider that computes there, and the package with it, which takes the place of onnxruntime.
+PROVIDERS = {
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "dml": ("DmlExecutionProvider", "onnxruntime-directml"),
+    "migraphx": ("MIGraphXExecutionProvider", "onnxruntime-migraphx"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "qnn": ("QNNExecutionProvider", "onnxruntime-qnn"),
+    "rocm": ("ROCMExecutionProvider", "onnxruntime-rocm"),
+}
+# Packages with providers are released later: what they need, and the version of operators that they know.
+_VERSION, _PROVIDER_VERSION, _PROVIDER_OPSET = "1.32", "1.22", 20
 
 # Each session has threads of its own. One pool for all would be the process's, and ONNX Runtime then refuses
 # the sessions that the user's code creates with pools of their own, which is the default.
@@ -49,10 +62,15 @@ _BUFFERS = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 
 class OrtExecutable(BindingExecutable):
-    """A graph as one session."""
+    """A graph as one session.
 
-    def __init__(self, graph: Graph) -> None:
-        model = Emitter(TABLE, MAKERS).model(graph)
+    Args:
+        graph: The graph.
+        provider: Name of the provider; nodes that it does not take run on the CPU.
+    """
+
+    def __init__(self, graph: Graph, provider: str | None = None) -> None:
+        model = Emitter(TABLE, MAKERS, OPSET if provider is None else _PROVIDER_OPSET).model(graph)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = _THREADS if max(graph_cost(graph)) >= _PARALLEL_WORK else 1
@@ -65,7 +83,7 @@ class OrtExecutable(BindingExecutable):
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(),
             options,
-            providers=["CPUExecutionProvider"],
+            providers=[*([] if provider is None else [provider]), "CPUExecutionProvider"],
             disabled_optimizers=["ConstantFolding"],
         )
         self._inputs = [x.name for x in model.graph.input]
@@ -89,18 +107,35 @@ class OrtExecutable(BindingExecutable):
 
 
 class OrtEngine(TableEngine):
-    """Engine of ONNX Runtime on the CPU.
+    """Engine of ONNX Runtime.
+
+    Args:
+        device: "cpu", which None means, or a key of `PROVIDERS`.
 
     Raises:
         RuntimeError: For another device.
+        ImportError: If ONNX Runtime is too old, or the installed package lacks the provider.
     """
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__()
         self.table = {**TABLE, **MAKERS}
         self.name = f"onnxruntime:{device}" if device else "onnxruntime"
-        if device not in (None, "cpu"):
-            raise RuntimeError(f"the onnxruntime engine runs on the CPU only, got the device {device}")
+        self._provider: str | None = None
+        installed, needed = onnxruntime.__version__, _VERSION
+        if device in PROVIDERS:
+            self._provider, package = PROVIDERS[device]
+            needed = _PROVIDER_VERSION
+            if self._provider not in onnxruntime.get_available_providers():
+                raise ImportError(
+                    f"the installed ONNX Runtime {installed} has no {self._provider}: pip uninstall "
+                    f"onnxruntime, then pip install {package}, on a system that it supports"
+                )
+        elif device not in (None, "cpu"):
+            raise RuntimeError(
+                f"the onnxruntime engine runs on the devices cpu, {', '.join(PROVIDERS)}, got {device!r}"
+            )
+        require_version("onnxruntime", "ONNX Runtime", installed, needed, extra="onnx")
 
     @property
     def threads(self) -> int:
@@ -109,7 +144,7 @@ class OrtEngine(TableEngine):
 
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)
-        return OrtExecutable(graph)
+        return OrtExecutable(graph, self._provider)
 
     def check(self, graph: Graph) -> None:
         """Check as `TableEngine.check`, and for unsupported dtypes."""
