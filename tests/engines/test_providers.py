@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,18 @@ def test_a_provider_computes_and_the_cpu_takes_the_rest(device: str, sessions: l
         # What packages with providers know, which are released later.
         proto = onnx.load_from_string(session["model"])
         assert (proto.opset_import[0].version, proto.ir_version) == (20, 9)
+
+
+def test_the_placement_lists_nodes_by_provider() -> None:
+    engine = engines.get_engine("onnxruntime")
+    assert isinstance(engine, module.OrtEngine)
+    inputs = hb.Input((4,))
+    model = hb.Model(inputs, hb.layers.Dense(2, activation="relu")(inputs))
+    before = engine.placement().get("CPUExecutionProvider", Counter())
+    with engines.using("onnxruntime"):
+        model.predict(X, verbose=0)
+    placed = engine.placement()["CPUExecutionProvider"] - before
+    assert placed["Relu"] + placed["Max"] == 1, placed
 
 
 def test_without_the_provider_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

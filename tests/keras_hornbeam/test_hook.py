@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from keras_hornbeam import hook
+
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="needs Keras")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +120,14 @@ def test_distribution_on_one_device() -> None:
     assert "the hornbeam backend has one device, cpu:0" in done.stderr
     two = "import keras_hornbeam, keras; keras.distribution.initialize('a:1,b:1', 2, 0)"
     assert "trains in one process" in run(two).stderr
+
+
+@pytest.mark.slow
+def test_the_newest_keras_is_known() -> None:
+    """Fails when PyPI has a Keras that the backend was not tried with yet."""
+    command = [sys.executable, "-m", "pip", "index", "versions", "keras"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no package index: {done.stderr.strip()[-80:]}")
+    newest = done.stdout.split("(", 1)[1].split(")", 1)[0]
+    assert newest in hook.KERAS_VERSIONS, f"Keras {newest} is out: try the backend with it, then add it"

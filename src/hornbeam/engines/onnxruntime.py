@@ -8,7 +8,9 @@ that provider, see `PROVIDERS`. Buffers are `OrtValue`s in the CPU's memory. The
 from __future__ import annotations
 
 import ctypes
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +80,7 @@ class OrtExecutable(BindingExecutable):
         # Threads that wait busily for the next operation take the cores from those of other sessions.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         # Folding would compute the random numbers of initializers when the session is created, and keep all
         # intermediate values in memory.
         self._session = onnxruntime.InferenceSession(
@@ -88,6 +91,10 @@ class OrtExecutable(BindingExecutable):
         )
         self._inputs = [x.name for x in model.graph.input]
         self._outputs = [x.name for x in model.graph.output]
+
+    def assignment(self) -> list[Any]:
+        """Return ONNX Runtime's list of parts of the graph: the provider of each, and its nodes."""
+        return self._session.get_provider_graph_assignment_info()
 
     def run(self, inputs: Sequence[Buffer], donate: Sequence[bool] | None = None) -> list[Buffer]:
         """Compute the outputs; see `Executable.run`. Donated buffers are not overwritten."""
@@ -145,6 +152,29 @@ class OrtEngine(TableEngine):
     def compile(self, graph: Graph) -> Executable:
         self.check(graph)
         return OrtExecutable(graph, self._provider)
+
+    def placement(self) -> dict[str, Counter[str]]:
+        """Return which provider computes what, of all graphs that the engine has compiled and keeps.
+
+        Returns:
+            Name of a provider -> number of nodes by operator. The CPU's are those that the device's
+            provider did not take.
+
+        Raises:
+            RuntimeError: Below ONNX Runtime 1.24, which does not tell.
+
+        Example:
+            >>> engine = hb.engines.get_engine("onnxruntime:openvino")  # doctest: +SKIP
+            >>> engine.placement()  # after model.predict(x)  # doctest: +SKIP
+            {'OpenVINOExecutionProvider': Counter({'Gemm': 2, 'Relu': 1})}
+        """
+        if not hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"):
+            raise RuntimeError(f"placement() needs ONNX Runtime 1.24 or later, got {onnxruntime.__version__}")
+        placed: dict[str, Counter[str]] = {}
+        for executable in [x for x in self._executables.values() if isinstance(x, OrtExecutable)]:
+            for part in executable.assignment():
+                placed.setdefault(part.ep_name, Counter()).update(node.op_type for node in part.get_nodes())
+        return placed
 
     def check(self, graph: Graph) -> None:
         """Check as `TableEngine.check`, and for unsupported dtypes."""
