@@ -1,5 +1,6 @@
 from hornbeam import activations as activations
 from hornbeam import applications as applications
+from hornbeam import auto as auto
 from hornbeam import backend as backend
 from hornbeam import callbacks as callbacks
 from hornbeam import certificate as certificate

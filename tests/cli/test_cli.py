@@ -183,6 +183,8 @@ def recorded(tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch) -> N
     x, y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
     model.fit(x, y, verbose=0, callbacks=[hornbeam.callbacks.RunRecorder("one", "runs", explain=False)])
     model.save("model.keras")
+    rows = [f"{value},{value % 7}" for value in np.random.default_rng(0).normal(size=90)]
+    Path("table.csv").write_text("\n".join(["x,y", *rows]))
     Path("tuned.py").write_text(
         "import argparse\nfrom hornbeam import Sequential, layers\nimport numpy as np\n"
         "parser = argparse.ArgumentParser()\nparser.add_argument('--units', type=int, default=2)\n"
@@ -196,7 +198,12 @@ def recorded(tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch) -> N
 # All commands, by what they are for, and what each is tried with; None if it serves, waits or measures.
 COMMANDS: dict[str, dict[str, str | None]] = {
     "learn": {"mnist": "--speedrun --train-samples 2000", "course": "notebooks"},
-    "train": {"run": "script.py", "launch": None, "tune": "tuned.py --param units=2,3 --trials 2 --seeds 2"},
+    "train": {
+        "run": "script.py",
+        "fit": "table.csv --target y --trials 2",
+        "launch": None,
+        "tune": "tuned.py --param units=2,3 --trials 2 --seeds 2",
+    },
     "look": {"runs": "", "watch": None, "report": "", "inspect": "model.keras"},
     "give away": {"serve": None, "convert": "model.keras model.npz", "link": "--cflags"},
     "maintain": {

@@ -356,6 +356,7 @@ def test_what_the_table_offers_to_configs() -> None:
         "keras.src.layers.preprocessing.feature_space", "keras.utils", "keras.distillation",
         "keras.src.applications.convnext", "keras.src.applications.inception_resnet_v2",
         "hornbeam.layers", "hornbeam.quantization",  # of our own: OnnxGraph, layers of int8
+        "hornbeam.auto",  # layers of tables
         "keras.src.layers.convolutional.base_conv",  # where compat was imported
     }  # fmt: skip
     for (module, name), target in registry._TABLE.items():

@@ -40,6 +40,7 @@ LAYERS = [
         "applications", "callbacks", "distillation", "export", "hub", "interop", "mlflow",
         "onnx.writing", "quantization", "text", "transfer", "tuning", "wrappers",
     ],
+    ["auto"],
     ["as_keras", "backend", "cli", "serving", "__main__"],
     ["extensions"],
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 # Extra -> the libraries that pyproject.toml lists for it.
 EXTRAS = {
     "audio": "scipy",
+    "auto": "lightgbm",
     "frames": "narwhals",
     "hub": "huggingface_hub",
     "huggingface": "datasets",

@@ -48,7 +48,7 @@ _FUNCTION_MODULES = ("keras.activations", "keras.losses", "keras.metrics")
 _FAMILIES = (
     "activations", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
     "models.functional_config", "regularizers", "distillation", "quantizers", "quantization.layers",
-    "applications.convnext", "applications.inception_resnet_v2", "models.feature_space",
+    "applications.convnext", "applications.inception_resnet_v2", "auto.table_layers", "models.feature_space",
 )  # fmt: skip
 
 # Class names of plain values in Keras's format.

@@ -12,6 +12,7 @@ from hornbeam.cli.commands import (
     course,
     devices,
     doctor,
+    fit,
     inspect,
     launch,
     link,
@@ -33,7 +34,7 @@ def commands_by_purpose() -> dict[str, list[ModuleType]]:
     extension = importlib.import_module(EXTENSION)
     return {
         "learn": [mnist, course],
-        "train": [extension.run, launch, tune],
+        "train": [extension.run, fit, launch, tune],
         "look": [runs, watch, report, inspect],
         "give away": [serve, convert, link],
         "maintain": [doctor, devices, verify, bench, extension.keras_compat, extension.keras_backend],
