@@ -24,8 +24,9 @@ STYLES = {
     "1.234,5": (re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?|[+-]?\d+(,\d+)?"), ((".", ""), (",", "."))),
 }
 _UNITS = re.compile(r"^[\s$€£¥]+|[\s$€£¥%]+$")
-# Share of the values that must be numbers, or dates, for the others to count as missing.
-_MOST = 0.98
+# Share of the values that must be numbers, or dates, for the others to count as missing; and the share if
+# these are a few different words, such as "unknown".
+_MOST, _HALF, _WORDS = 0.98, 0.5, 3
 # Integers of a category that is written as numbers are not told from quantities: they stay numbers.
 _TEXT_WORDS, _FEWEST = 4, 30
 
@@ -193,13 +194,13 @@ def _guessed_texts(name: str, array: np.ndarray, present: np.ndarray, distinct: 
         values = numbers(present, style)
         if _counts_rows(name, values[~np.isnan(values)], distinct):
             return Column(name, "left out", reason="numbers the rows")
-        others = np.mean(np.isnan(values))
-        ending = f", {others:.1%} other words count as missing" if others else ""
         written = "" if style == "1234.5" else f" as {style}"
-        return Column(name, "number", written and style, f"numbers{written}{ending}")
-    form, share = _date_format(array)
-    if form and share >= _MOST:
-        return Column(name, "date", form, f"dates as {form}")
+        return Column(
+            name, "number", written and style, f"numbers{written}{_others(present[np.isnan(values)])}"
+        )
+    form, _ = _date_format(array)
+    if form and _are_most(present, readable := ~np.isnat(dates(present, form))):
+        return Column(name, "date", form, f"dates as {form}{_others(present[~readable])}")
     if len(present) >= _FEWEST and distinct > 0.9 * len(present):
         words = np.mean([len(x.split()) for x in present.tolist()])
         if words >= _TEXT_WORDS:
@@ -215,8 +216,23 @@ def number_form(array: np.ndarray) -> str:
         array: Texts, None for missing ones.
     """
     style, share = _number_style(array)
-    is_code = any(x is not None and re.fullmatch(r"0\d+", x) for x in array.tolist())
-    return style if share >= _MOST and not is_code else ""
+    present = array[_is_present(array)]
+    is_code = any(re.fullmatch(r"0\d+", x) for x in present.tolist())
+    is_number = share > 0 and _are_most(present, ~np.isnan(numbers(present, style)))
+    return style if is_number and not is_code else ""
+
+
+def _are_most(present: np.ndarray, readable: np.ndarray) -> bool:
+    """Return whether nearly all values are readable, or half are, and the others are words for nothing."""
+    share = float(np.mean(readable))
+    return share >= _MOST or (share >= _HALF and len(set(present[~readable].tolist())) <= _WORDS)
+
+
+def _others(words: np.ndarray) -> str:
+    """Say which words count as missing."""
+    distinct = sorted(set(words.tolist()))
+    more = f" and {len(distinct) - _WORDS} other words" if len(distinct) > _WORDS else ""
+    return f"; missing where {', '.join(map(repr, distinct[:_WORDS]))}{more}" if distinct else ""
 
 
 def _is_present(array: np.ndarray) -> np.ndarray:

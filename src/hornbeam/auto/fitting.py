@@ -198,8 +198,7 @@ def fit(
     fitted = AutoFit(
         model, encoding, task, columns, parts, done, members, *result, covered, notes, source, options
     )
-    for line in (*fitted.evaluation.notes, fitted.headline):
-        tell(line)
+    tell(fitted.headline)
     return fitted
 
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import layers
+from hornbeam import _native, layers
 from hornbeam._internal.extras import required
 from hornbeam.auto.table_layers import TreeEnsemble
 from hornbeam.auto.task import Fitted, Problem, Task
 from hornbeam.models import Model
+
+# Numbers of a matrix from which more than one thread is used.
+_PARALLEL = 100_000
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Trees:
             "seed": seed,
             "deterministic": True,
             "force_row_wise": True,
+            # Threads that wait for each other take longer than one, for few numbers.
+            "num_threads": 1 if train[0].size < _PARALLEL else _native.threads(),
             "verbose": -1,
         }
         classes = problem.task.classes
