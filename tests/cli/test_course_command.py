@@ -16,10 +16,10 @@ def test_notebooks_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["course", str(folder)]) == 0
     names = sorted(path.name for path in folder.iterdir())
     assert names == [path.name for path in notebooks()]
-    assert len(names) == 19
+    assert len(names) == 21
     assert json.loads((folder / "01_one_neuron.ipynb").read_text(encoding="utf-8"))["nbformat"] == 4
     out = capsys.readouterr().out
-    assert "19 notebooks" in out
+    assert "21 notebooks" in out
     # The command works as printed.
     assert f"jupyter lab '{folder}'" in out
 
@@ -27,7 +27,7 @@ def test_notebooks_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_the_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["course"]) == 0
-    assert len(list(Path("hornbeam-course").glob("*.ipynb"))) == 19
+    assert len(list(Path("hornbeam-course").glob("*.ipynb"))) == 21
 
 
 def test_changed_notebooks_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

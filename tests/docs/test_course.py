@@ -24,7 +24,7 @@ _BLOCK = re.compile(r"^```(?:python|py)\n(.*?)^```$", re.M | re.S)
 _ANY_BLOCK = re.compile(r"^```.*?^```$", re.M | re.S)
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
 EXERCISES = json.loads((notebooks.FOLDER / "exercises.json").read_text(encoding="utf-8"))
-# Of nineteen notebooks these are run by every test run; all of them by the slow one.
+# Of twenty-one notebooks these are run by every test run; all of them by the slow one.
 SAMPLE = {"02_loss_and_gradient", "15_give_it_away"}
 
 
