@@ -163,6 +163,20 @@ def test_mixtures_are_not_worse_than_their_best_member(prices: auto.AutoFit) -> 
     assert prices.task.loss_of(held_out, np.asarray(mixed)) <= min(t.loss for t in prices.trials) * (1 + 1e-6)
 
 
+def test_importance(prices: auto.AutoFit, classes: auto.AutoFit) -> None:
+    new = houses(1)
+    for model in (prices, classes):
+        uses = {each.column: each for each in model.importance(new)}
+        assert list(uses) == [each.column for each in sorted(uses.values(), key=lambda each: -each.increase)]
+        assert next(iter(uses)) == "size"
+        assert uses["size"].interval.low > 0
+        assert uses["sold"].interval.low < uses["city"].increase
+        assert uses["size"].interval.low < uses["size"].increase < uses["size"].interval.high
+    assert prices.importances[0].column == "size"
+    with pytest.raises(ValueError, match="at least two rows need a known value of 'price'"):
+        prices.importance({**new, "price": [None] * N})
+
+
 def test_random_candidates_repeat() -> None:
     first, again, other = (
         list(itertools.islice(search.candidates(500, seed, True), 9)) for seed in (1, 1, 2)

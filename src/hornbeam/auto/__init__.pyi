@@ -16,6 +16,7 @@ from hornbeam.auto.table import Table as Table
 from hornbeam.auto.table import read_table as read_table
 from hornbeam.auto.table_layers import PiecewiseLinearEncoding as PiecewiseLinearEncoding
 from hornbeam.auto.table_layers import TreeEnsemble as TreeEnsemble
+from hornbeam.auto.table_model import Importance as Importance
 from hornbeam.auto.table_model import TableModel as TableModel
 from hornbeam.auto.table_model import load as load
 from hornbeam.auto.task import Task as Task

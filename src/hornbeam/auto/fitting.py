@@ -21,7 +21,7 @@ from hornbeam.auto.parts import Parts, split
 from hornbeam.auto.program import program
 from hornbeam.auto.search import Member, Trial, assemble, has_trees, mix, search, try_candidate
 from hornbeam.auto.table import Table, TableLike, read_table
-from hornbeam.auto.table_model import TableModel
+from hornbeam.auto.table_model import Importance, TableModel
 from hornbeam.auto.task import Problem, Task, find_task
 from hornbeam.distribution.processes import print_once
 from hornbeam.errors import CalibrationError, IntervalWarning
@@ -48,6 +48,7 @@ class AutoFit(TableModel):
         baselines: Scores of trivial models on the same rows, each compared with the model.
         coverage: How many of the sealed rows are in their sets or intervals; None if the rows for calibration
             were too few.
+        importances: How much the model uses each column, by the sealed rows, at most 1,000 of them.
         notes: What was decided, in sentences.
         source: Path of the file, if the table was one.
         options: Arguments of `fit` that `train` needs too.
@@ -60,6 +61,7 @@ class AutoFit(TableModel):
     evaluation: Evaluation
     baselines: Baselines
     coverage: Report | None
+    importances: list[Importance]
     notes: list[str]
     source: str | None
     options: dict[str, Any]
@@ -85,6 +87,9 @@ class AutoFit(TableModel):
         if self.coverage is not None:
             parts.append(str(self.coverage))
         parts.append("Columns\n" + "\n".join(f"  {c.name}: {c.kind} ({c.reason})" for c in self.columns))
+        uses = [f"  {each.column}: {each.increase:+.4g} ({each.interval})" for each in self.importances]
+        title = "Increase of the loss where a column has the values of other rows (95% intervals)"
+        parts.append("\n".join([title, *uses]))
         shown = [f"  {t.number + 1}. {t.name}: {self.task.shown_loss(t.loss)}" for t in self.trials]
         parts.append("Candidates, by held-out rows of the training part\n" + "\n".join(shown))
         parts.append("Decisions\n" + "\n".join(f"  {note}" for note in self.notes))
@@ -194,10 +199,13 @@ def fit(
     tell("mixture: " + ", ".join(f"{weight:.0%} {t.name} (candidate {t.number + 1})" for weight, t in chosen))
     model = assemble(encoding, task, [(weight, [f.model for f in t.fitted]) for weight, t in chosen])
     covered = _calibrate(model, encoding, task, usable, parts, coverage, tell)
-    result = _evaluate(TableModel(model, encoding, task), usable, parts)
+    table_model = TableModel(model, encoding, task)
+    scores, compared = _evaluate(table_model, usable, parts)
+    uses = table_model.importance(usable.rows(parts.test), seed=seed)
     fitted = AutoFit(
-        model, encoding, task, columns, parts, done, members, *result, covered, notes, source, options
-    )
+        model, encoding, task, columns, parts, done, members, scores, compared, covered, uses, notes, source,
+        options,
+    )  # fmt: skip
     tell(fitted.headline)
     return fitted
 

@@ -66,17 +66,25 @@ class Task:
         codes = {label: code for code, label in enumerate(self.labels)}
         return np.array([codes.get(value, -1) for value in texts(values).tolist()], "int32")
 
-    def loss_of(self, y: np.ndarray, predicted: np.ndarray) -> float:
-        """Return the mean loss, by which candidates are compared: squared error, or cross-entropy.
+    def losses(self, y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+        """Return the loss of each row: squared error, or cross-entropy.
 
         Args:
             y: Targets.
             predicted: Predictions, (rows, units).
         """
         if not self.classes:
-            return float(np.mean((predicted[:, 0].astype("float64") - y) ** 2))
-        chosen = predicted[np.arange(len(y)), y].astype("float64")
-        return float(np.mean(-np.log(np.clip(chosen, 1e-7, 1))))
+            return (predicted[:, 0].astype("float64") - y) ** 2
+        return -np.log(np.clip(predicted[np.arange(len(y)), y].astype("float64"), 1e-7, 1))
+
+    def loss_of(self, y: np.ndarray, predicted: np.ndarray) -> float:
+        """Return the mean of `losses`, by which candidates are compared.
+
+        Args:
+            y: Targets.
+            predicted: Predictions, (rows, units).
+        """
+        return float(np.mean(self.losses(y, predicted)))
 
     def shown_loss(self, loss: float) -> str:
         """Return a loss in words: the root of a squared error, or a cross-entropy.
