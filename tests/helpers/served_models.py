@@ -140,8 +140,8 @@ def running(folder: Path, models: list[Path], **settings: Any) -> Iterator[Serve
 
 
 def main() -> None:
-    """Serve the models named by the arguments; print the address."""
-    from hornbeam.serving import logs
+    """Serve the models named by the arguments, tests' or saved folders; print the address."""
+    from hornbeam.serving import loading, logs
     from hornbeam.serving.batcher import BatchLimits
     from hornbeam.serving.repository import Source
     from hornbeam.serving.server import serve
@@ -153,7 +153,7 @@ def main() -> None:
     serve(
         [Source.parse(text) for text in sys.argv[2:]],
         Settings(port=0, **options),
-        load_json,
+        lambda path: loading.load(path) if path.is_dir() else load_json(path),
         on_ready=lambda url: print(url, flush=True),
     )
 

@@ -38,7 +38,8 @@ class Column:
     Args:
         name: Name in the table.
         kind: "number", "category", "date", or "left out".
-        form: Of a number in texts, a key of `STYLES` ("1234.5" without); of a date in texts, its format.
+        form: Of a number in texts, a key of `STYLES`, "1234.5" without; of a date in texts, its format,
+            "%Y-%m-%d" without.
         reason: Why this kind, in a few words.
     """
 
@@ -59,11 +60,15 @@ class Column:
         if self.name not in table.columns:
             raise ValueError(f"expected a column {self.name!r}, got the columns {', '.join(table.columns)}")
         array = table.columns[self.name]
-        if self.kind == "number":
-            return numbers(array, self.form or "1234.5") if array.dtype == object else array.astype("float64")
-        if self.kind == "date":
-            return dates(array, self.form) if array.dtype == object else array.astype("datetime64[s]")
-        return texts(array)
+        if self.kind == "category":
+            return texts(array)
+        if array.dtype != object:
+            return array.astype("float64" if self.kind == "number" else "datetime64[s]")
+        return (
+            numbers(array, self.form or "1234.5")
+            if self.kind == "number"
+            else dates(array, self.form or FORMATS[0])
+        )
 
     def is_missing(self, table: Table) -> np.ndarray:
         """Return which values are missing, or are not written as the others.

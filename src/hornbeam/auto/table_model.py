@@ -15,7 +15,8 @@ from hornbeam.auto.columns import Column
 from hornbeam.auto.encoding import Encoder, Feature
 from hornbeam.auto.table import Table, TableLike, read_table
 from hornbeam.auto.task import Task
-from hornbeam.evaluation import Interval, mean_interval
+from hornbeam.evaluation import Interval, conformal, mean_interval
+from hornbeam.evaluation.conformal.model import calibration_of_model
 from hornbeam.models import Model
 from hornbeam.saving import load_model
 
@@ -50,6 +51,14 @@ class TableModel:
     encoder: Encoder
     task: Task
 
+    @property
+    def calibration(self) -> conformal.ConformalSets | conformal.ConformalIntervals | None:
+        """The calibration of the model, None if its rows were too few."""
+        try:
+            return calibration_of_model(self.model, "calibration")[0]
+        except ValueError:
+            return None
+
     def inputs(self, data: TableLike) -> dict[str, np.ndarray]:
         """Return the inputs of the model, an array (rows, 1) each.
 
@@ -76,7 +85,7 @@ class TableModel:
         Args:
             data: A table: see `read_table`.
         """
-        outputs = self._outputs(data)
+        outputs = self.outputs(data)
         return np.array(self.task.labels)[outputs.argmax(1)] if self.task.classes else outputs[:, 0]
 
     def predict_probabilities(self, data: TableLike) -> dict[str, np.ndarray]:
@@ -90,7 +99,7 @@ class TableModel:
         """
         if not self.task.classes:
             raise ValueError(f"{self.task.target.name!r} is a number: use predict()")
-        return dict(zip(self.task.labels, self._outputs(data).T, strict=True))
+        return dict(zip(self.task.labels, self.outputs(data).T, strict=True))
 
     def predict_interval(self, data: TableLike) -> np.ndarray:
         """Return lower and upper bounds, (rows, 2), that contain the truth as often as was promised.
@@ -119,7 +128,12 @@ class TableModel:
         sets = np.asarray(self.model.predict_sets(self.inputs(data)))
         return [[label for label, is_in in zip(self.task.labels, row, strict=True) if is_in] for row in sets]
 
-    def _outputs(self, data: TableLike) -> np.ndarray:
+    def outputs(self, data: TableLike) -> np.ndarray:
+        """Return the outputs of the model, (rows, units): numbers, or the probabilities of the classes.
+
+        Args:
+            data: A table: see `read_table`.
+        """
         return np.asarray(self.model.predict(self.inputs(data), batch_size=1_024, verbose=0))
 
     def importance(self, data: TableLike, *, max_rows: int = 1_000, seed: int = 0) -> list[Importance]:
@@ -146,11 +160,11 @@ class TableModel:
         random = np.random.default_rng(seed)
         rows = np.sort(random.permutation(rows)[:max_rows])
         table, y = table.rows(rows), y[rows]
-        losses = self.task.losses(y, self._outputs(table))
+        losses = self.task.losses(y, self.outputs(table))
         result = []
         for name in dict.fromkeys(feature.column.name for feature in self.encoder.features):
             mixed = Table({**table.columns, name: table.columns[name][random.permutation(len(rows))]})
-            increases = self.task.losses(y, self._outputs(mixed)) - losses
+            increases = self.task.losses(y, self.outputs(mixed)) - losses
             result.append(Importance(name, float(increases.mean()), mean_interval(increases.tolist())))
         return sorted(result, key=lambda each: -each.increase)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hornbeam.runtime import FrozenModel
 from hornbeam.serving.models import RunnableModel
+from hornbeam.serving.repository import TABLE
 
 
 def load(path: Path) -> RunnableModel:
@@ -13,6 +14,10 @@ def load(path: Path) -> RunnableModel:
 
     The bytes are read rather than mapped: a file that is overwritten must not change the model that answers.
     """
+    if (path / TABLE).is_file():
+        from hornbeam.serving.tables import ServedTable
+
+        return ServedTable.load(path)
     if path.suffix == ".hornbeam":
         return FrozenModel.from_bytes(path.read_bytes())
     from hornbeam.export.frozen import freeze

@@ -20,6 +20,8 @@ from hornbeam.serving.metrics import Metrics, ModelMetrics
 from hornbeam.serving.models import RunnableModel, Signature
 
 SUFFIXES = (".hornbeam", ".keras", ".h5", ".onnx")
+# The file that tells a folder of `hornbeam fit` from one of versions.
+TABLE = "table.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Stamp = tuple[int, int, int]
@@ -57,7 +59,7 @@ class Source:
 
     def versions(self) -> dict[str, Path]:
         """Return the files by version; a model that is one file, or a saved folder, is version 1."""
-        if not self.path.is_dir() or (self.path / "config.json").exists():
+        if not self.path.is_dir() or any((self.path / name).exists() for name in ("config.json", TABLE)):
             return {"1": self.path}
         files = [path for path in self.path.iterdir() if path.suffix in SUFFIXES and path.stem.isdecimal()]
         return {str(int(path.stem)): path for path in sorted(files, key=lambda path: int(path.stem))}
